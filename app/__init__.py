@@ -1,0 +1,1 @@
+"""The Gradio page: an HTTP client of the service."""

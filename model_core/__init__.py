@@ -1,0 +1,1 @@
+"""The multi-exit vision-language model: exits, runtime, training and evaluation."""

@@ -1,0 +1,122 @@
+"""What an exit policy sees, and the one comparison every exit goes through.
+
+A policy is a frozen pydantic model: its fields are its YAML form, its methods are pure. It keeps
+no state of a request, so that one object serves any batch. ``score`` says how safe stopping is,
+higher is safer, for every policy.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+
+class ExitSite(StrEnum):
+    """Where a policy may be asked: each modality of the encoder, and the decoder."""
+
+    IMAGE = "image"
+    TEXT = "text"
+    DECODER = "decoder"
+
+
+@dataclass
+class ExitSignals:
+    """What is known of a group of rows at one depth.
+
+    Attributes:
+        depth: Layers already run, 1..L.
+        num_layers: L.
+        hidden: ``(B, T, D)`` states after ``depth`` layers (T = 1 in the decoder).
+        previous: ``(B, T, D)`` states one layer earlier (the embedding at depth 1).
+        mask: ``(B, T)``, True at real tokens; None when all are.
+        steps: ``(B,)`` 0-based decoding step of each row; zeros in the encoder.
+        max_steps: ``(B,)`` most steps each row may take; ones in the encoder.
+        compute_logits: Gives ``(B, V)`` logits of the exit head here; None in the encoder. It is
+            called at most once, and only when a policy asks.
+    """
+
+    depth: int
+    num_layers: int
+    hidden: Tensor
+    previous: Tensor
+    mask: Tensor | None
+    steps: Tensor
+    max_steps: Tensor
+    compute_logits: Callable[[], Tensor] | None = None
+    _logits: Tensor | None = field(default=None, repr=False)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows in this group."""
+        return self.hidden.shape[0]
+
+    @property
+    def has_logits(self) -> bool:
+        """True once some policy has paid for the exit head at this depth."""
+        return self._logits is not None
+
+    def logits(self) -> Tensor:
+        """``(B, V)`` logits of the exit head at this depth, computed on the first call.
+
+        Raises:
+            ValueError: This site has no exit head.
+        """
+        if self._logits is None:
+            if self.compute_logits is None:
+                raise ValueError("this exit site has no head; use a hidden-state policy here")
+            self._logits = self.compute_logits()
+        return self._logits
+
+
+class ExitPolicy(BaseModel):
+    """Decides, row by row, whether to stop at a depth."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_depth: int = Field(
+        default=1, ge=1, le=1000, description="No exit before this many layers have run."
+    )
+
+    @property
+    def needs_logits(self) -> bool:
+        """True when the score reads the exit head, which encoders do not have."""
+        return False
+
+    def score(self, signals: ExitSignals) -> Tensor:
+        """``(B,)`` how safe it is to stop here, higher is safer."""
+        raise NotImplementedError
+
+    def thresholds(self, signals: ExitSignals) -> Tensor:
+        """``(B,)`` what the scores are compared with; may depend on the decoding step."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class ExitDecision:
+    """The outcome at one depth for a group of rows.
+
+    Attributes:
+        exit_mask: ``(B,)`` True = leaves here.
+        scores: ``(B,)``.
+        thresholds: ``(B,)``.
+    """
+
+    exit_mask: Tensor
+    scores: Tensor
+    thresholds: Tensor
+
+
+def decide(policy: ExitPolicy, signals: ExitSignals) -> ExitDecision:
+    """Apply the rule ``score >= threshold``; at the last layer every row leaves."""
+    scores = policy.score(signals)
+    thresholds = policy.thresholds(signals)
+    if signals.depth >= signals.num_layers:
+        exit_mask = torch.ones_like(scores, dtype=torch.bool)
+    elif signals.depth < policy.min_depth:
+        exit_mask = torch.zeros_like(scores, dtype=torch.bool)
+    else:
+        exit_mask = scores >= thresholds
+    return ExitDecision(exit_mask, scores, thresholds)

@@ -1,0 +1,144 @@
+"""Values that travel between the runtime, the measurements and the service.
+
+Owns the shape of an answer and of its exit trace. The wire form of the same
+fields is ``serve.schemas``; a test keeps the two equal.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+TRACE_SCHEMA_VERSION = 1
+
+
+class Modality(StrEnum):
+    """The two passes of the encoder."""
+
+    IMAGE = "image"
+    TEXT = "text"
+
+
+@dataclass(frozen=True)
+class ModalityTrace:
+    """How far one modality went through the encoder.
+
+    Attributes:
+        depth: Layers run, 1..num_layers.
+        num_layers: Layers there are.
+        scores: The policy's score at depths 1..depth; the last is the one it left with.
+        thresholds: What each score was compared with.
+        from_cache: True when the encoding was computed once for the whole model (a constant
+            instruction), so that this answer paid nothing for it.
+    """
+
+    depth: int
+    num_layers: int
+    scores: tuple[float, ...]
+    thresholds: tuple[float, ...]
+    from_cache: bool = False
+
+
+@dataclass(frozen=True)
+class TokenTrace:
+    """How far one generated token went through the decoder.
+
+    Attributes:
+        text: The piece of the answer this step produced (``""`` for the end mark).
+        depth: Layers run when the token was decided, 1..L.
+        scores: The policy's score at depths 1..depth.
+        thresholds: What each score was compared with.
+        caught_up: Earlier positions that were brought up to some deeper layer in this step.
+        computed_depth: Layers this position had run when the answer was complete: above
+            ``depth`` where a later token made it catch up.
+    """
+
+    text: str
+    depth: int
+    scores: tuple[float, ...]
+    thresholds: tuple[float, ...]
+    caught_up: int
+    computed_depth: int
+
+
+@dataclass(frozen=True)
+class EncoderTrace:
+    """Exits of the two modalities."""
+
+    image: ModalityTrace
+    text: ModalityTrace
+
+
+@dataclass(frozen=True)
+class DecoderTrace:
+    """Exits of every generated token."""
+
+    num_layers: int
+    tokens: tuple[TokenTrace, ...]
+
+
+@dataclass(frozen=True)
+class StageMs:
+    """Wall-clock the request spent in each stage, shared with whoever was in its batch (ms)."""
+
+    preprocess: float
+    stem: float
+    encode: float
+    decode: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the answer cost beside what full depth would have cost.
+
+    Attributes:
+        layers_run: MuE's count: mean of image and text depth plus mean depth of the tokens.
+        layers_full: The same count at full depth, N_E + N_D.
+        flops: Floating point operations of this answer, catch-up included.
+        flops_full: The same answer's operations at full depth.
+        stage_ms: Wall-clock by stage.
+    """
+
+    layers_run: float
+    layers_full: float
+    flops: int
+    flops_full: int
+    stage_ms: StageMs
+
+
+@dataclass(frozen=True)
+class ExitTrace:
+    """Which layers ran for one answer, and why each stop was made."""
+
+    schema_version: int
+    encoder: EncoderTrace
+    decoder: DecoderTrace
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one request got.
+
+    Attributes:
+        task: Name of the task.
+        text: The caption, or the label of a task with allowed outputs.
+        token_ids: Generated ids, the end mark included.
+        probabilities: Per label, for tasks with allowed outputs; empty otherwise.
+        trace: The exits.
+    """
+
+    task: str
+    text: str
+    token_ids: tuple[int, ...]
+    probabilities: Mapping[str, float]
+    trace: ExitTrace
+
+
+@dataclass(frozen=True)
+class StepEvent:
+    """What one decoding step did for one slot."""
+
+    slot: int
+    token_text: str
+    depth: int
+    is_finished: bool

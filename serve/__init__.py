@@ -1,0 +1,1 @@
+"""The HTTP service: one engine per replica, a result cache, and the Ray Serve deployment."""

@@ -1,0 +1,282 @@
+"""The wire format of the service: requests, answers and reports, as pydantic models only.
+
+Imported by the page too, so nothing here may import the model or Ray. The trace mirrors
+``model_core.types.ExitTrace`` field by field; a test keeps the two equal.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class WireModel(BaseModel):
+    """Base of all wire models: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", from_attributes=True, frozen=True)
+
+
+class ThresholdDecay(WireModel):
+    """MuE's falling threshold: ``beta * threshold + (1 - beta) * exp(-tau * step / max_steps)``."""
+
+    beta: float = Field(default=0.95, ge=0.0, le=1.0)
+    tau: float = Field(default=1.0, ge=0.0, le=100.0)
+
+
+class NeverRule(WireModel):
+    """Run every layer."""
+
+    kind: Literal["never"] = "never"
+    min_depth: int = Field(default=1, ge=1, le=1000)
+
+
+class FixedDepthRule(WireModel):
+    """Leave after a fixed number of layers."""
+
+    kind: Literal["fixed_depth"]
+    depth: int = Field(ge=1, le=1000)
+    min_depth: int = Field(default=1, ge=1, le=1000)
+
+
+class SimilarityRule(WireModel):
+    """Leave when a layer changed the states little (cosine of consecutive depths)."""
+
+    kind: Literal["similarity"]
+    threshold: float = Field(ge=-1.0, le=1.0)
+    decay: ThresholdDecay | None = None
+    min_depth: int = Field(default=1, ge=1, le=1000)
+
+
+class ConfidenceRule(WireModel):
+    """Leave when the largest probability of the exit head is high enough (decoder only)."""
+
+    kind: Literal["confidence"]
+    threshold: float = Field(ge=0.0, le=1.0)
+    min_depth: int = Field(default=1, ge=1, le=1000)
+
+
+EncoderRule = Annotated[
+    NeverRule | FixedDepthRule | SimilarityRule, Field(discriminator="kind")
+]
+DecoderRule = Annotated[
+    NeverRule | FixedDepthRule | SimilarityRule | ConfidenceRule, Field(discriminator="kind")
+]
+
+
+class ExitRules(WireModel):
+    """An explicit policy: one rule per exit site, and the catch-up rule."""
+
+    image: EncoderRule = NeverRule()
+    text: EncoderRule = NeverRule()
+    decoder: DecoderRule = NeverRule()
+    catch_up: Literal["deferred", "copy_hidden"] = "deferred"
+
+
+PolicyChoice = str | ExitRules
+
+
+class CaptionRequest(WireModel):
+    """A photo to describe."""
+
+    image: str = Field(description="Data URL or plain base64 of a JPEG, PNG, WebP, BMP or GIF file.")
+    policy: PolicyChoice | None = Field(
+        default=None, description="Preset name or explicit rules; the service's default when absent."
+    )
+    max_new_tokens: int | None = Field(default=None, ge=1, le=512)
+
+
+class EntailmentRequest(WireModel):
+    """A photo and a sentence: does the photo entail it?"""
+
+    image: str = Field(description="Data URL or plain base64 of the photo.")
+    hypothesis: str = Field(description="The sentence to judge.")
+    premise: str | None = Field(default=None, description="A sentence that describes the photo.")
+    policy: PolicyChoice | None = None
+
+
+class CompareRequest(WireModel):
+    """The same input under several policies, side by side."""
+
+    image: str
+    task: Literal["caption", "entailment"] = "caption"
+    hypothesis: str | None = None
+    premise: str | None = None
+    policies: list[PolicyChoice] = Field(
+        default_factory=lambda: ["full", "balanced"], min_length=2, max_length=4
+    )
+
+
+class ModalityTrace(WireModel):
+    """How far one modality went through the encoder."""
+
+    depth: int
+    num_layers: int
+    scores: list[float]
+    thresholds: list[float]
+    from_cache: bool = False
+
+
+class TokenTrace(WireModel):
+    """How far one token went through the decoder."""
+
+    text: str
+    depth: int
+    scores: list[float]
+    thresholds: list[float]
+    caught_up: int
+    computed_depth: int
+
+
+class EncoderTrace(WireModel):
+    """Exits of the two modalities."""
+
+    image: ModalityTrace
+    text: ModalityTrace
+
+
+class DecoderTrace(WireModel):
+    """Exits of every token."""
+
+    num_layers: int
+    tokens: list[TokenTrace]
+
+
+class StageMs(WireModel):
+    """Milliseconds per stage."""
+
+    preprocess: float
+    stem: float
+    encode: float
+    decode: float
+
+
+class Cost(WireModel):
+    """What the answer cost beside full depth: layers by MuE's formula, floating point operations."""
+
+    layers_run: float
+    layers_full: float
+    flops: int
+    flops_full: int
+    stage_ms: StageMs
+
+
+class ExitTrace(WireModel):
+    """Which layers ran and why each stop was made."""
+
+    schema_version: int
+    encoder: EncoderTrace
+    decoder: DecoderTrace
+    cost: Cost
+
+
+CacheState = Literal["miss", "hit", "coalesced", "off"]
+
+
+class ModelName(WireModel):
+    """Which weights answered."""
+
+    name: str
+    hash: str
+
+
+class PolicyInForce(WireModel):
+    """The exits that were applied: the preset's name (null when spelled out) and its rules."""
+
+    name: str | None
+    rules: ExitRules
+
+
+class AnswerBase(WireModel):
+    """What every answer carries."""
+
+    trace: ExitTrace
+    cache: CacheState
+    policy: PolicyInForce
+    model: ModelName
+    request_id: str
+
+
+class CaptionAnswer(AnswerBase):
+    """A caption with its exits."""
+
+    caption: str
+
+
+class EntailmentAnswer(AnswerBase):
+    """A label with its probabilities and exits."""
+
+    label: str
+    probabilities: dict[str, float]
+
+
+class CompareAnswer(WireModel):
+    """One answer per policy, in the order asked; ``is_same`` compares each with the first."""
+
+    answers: list[CaptionAnswer | EntailmentAnswer]
+    is_same: list[bool]
+    request_id: str
+
+
+class TaskReport(WireModel):
+    """What one task takes and gives."""
+
+    name: str
+    takes_text: bool
+    labels: list[str]
+    max_new_tokens: int
+
+
+class ModelReport(WireModel):
+    """The weights and limits in force (`GET /v1/model`)."""
+
+    name: str
+    hash: str
+    device: str
+    dtype: str
+    num_encoder_layers: int
+    num_decoder_layers: int
+    hidden_size: int
+    vocabulary_size: int
+    num_parameters: int
+    tasks: list[TaskReport]
+
+
+class PresetReport(WireModel):
+    """A preset and its rules per task."""
+
+    name: str
+    description: str
+    tasks: dict[str, ExitRules]
+
+
+class PoliciesReport(WireModel):
+    """The presets, the default, and the policy kinds (`GET /v1/policies`)."""
+
+    default: str
+    presets: list[PresetReport]
+    kinds: list[str]
+
+
+class HealthReport(WireModel):
+    """How the replica is (`GET /healthz`)."""
+
+    status: Literal["ok", "degraded"]
+    cache_backend: Literal["redis", "embedded", "memory", "off"]
+    cache_is_up: bool
+    queue_length: int
+    slots_in_use: int
+    num_slots: int
+    warnings: list[str] = Field(default_factory=list)
+
+
+class ErrorDetail(WireModel):
+    """What was wrong, the value, what is allowed, and the request's id."""
+
+    code: str
+    message: str
+    request_id: str
+
+
+class ErrorAnswer(WireModel):
+    """Body of every 4xx and 5xx answer."""
+
+    error: ErrorDetail
