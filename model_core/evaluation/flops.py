@@ -1,0 +1,126 @@
+"""Floating point operations of an answer, counted from its exits.
+
+A multiply-add is two operations, as torch's ``FlopCounterMode`` counts; norms, activations and
+softmax are left out, as there. A test compares both.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from model_core.config import ModelConfig, StemConfig
+from model_core.stem import FIRST_CHANNELS, scaled_stages
+
+
+@dataclass(frozen=True)
+class FlopModel:
+    """Counts for one model."""
+
+    config: ModelConfig
+    vocabulary_size: int
+
+    def stem(self) -> int:
+        """One photo through the stem."""
+        return stem_flops(self.config.stem)
+
+    def image_embedding(self) -> int:
+        """Projection of the stem's tokens."""
+        stem = self.config.stem
+        return 2 * stem.num_image_tokens * stem.feature_channels * self.config.hidden_size
+
+    def encoder_layer(self, num_tokens: int) -> int:
+        """One encoder layer over one modality of ``num_tokens`` tokens."""
+        width, ffn = self.config.hidden_size, self.config.ffn_size
+        return num_tokens * (8 * width * width + 4 * width * ffn) + 4 * num_tokens**2 * width
+
+    def decoder_position(self, position: int, memory_length: int) -> int:
+        """One decoder layer for one 0-based position, memory keys and values not included."""
+        width, ffn = self.config.hidden_size, self.config.ffn_size
+        linear = 12 * width * width + 4 * width * ffn
+        return linear + 4 * width * (position + 1 + memory_length)
+
+    def memory_key_value(self, memory_length: int) -> int:
+        """Cross-attention keys and values of one decoder layer."""
+        return 4 * memory_length * self.config.hidden_size**2
+
+    def exit_head(self, num_outputs: int) -> int:
+        """One use of the exit head: adapter and logits."""
+        width = self.config.hidden_size
+        return 4 * width * self.config.adapter_size + 2 * width * num_outputs
+
+    def copied_key_value(self) -> int:
+        """Keys and values of one position at one skipped layer (``copy_hidden``)."""
+        return 4 * self.config.hidden_size**2
+
+    def answer(
+        self,
+        *,
+        image_depth: int,
+        text_depth: int,
+        text_length: int,
+        exit_depths: Sequence[int],
+        computed_depths: Sequence[int],
+        reads_every_head: bool,
+        is_copying: bool,
+        num_candidates: int,
+    ) -> int:
+        """Operations of one answer.
+
+        Args:
+            image_depth: Encoder layers of the image.
+            text_depth: Encoder layers of the text; 0 when its encoding was kept from before.
+            text_length: Tokens of the text side.
+            exit_depths: Depth at which each token was decided.
+            computed_depths: Layers each position has run in the end (or was copied through).
+            reads_every_head: True when the policy reads the exit head at every depth.
+            is_copying: True under ``copy_hidden``: layers above the exit cost two projections only.
+            num_candidates: Allowed outputs; 0 for the whole vocabulary.
+        """
+        image_length = self.config.stem.num_image_tokens
+        memory_length = image_length + text_length
+        total = self.stem() + self.image_embedding()
+        total += image_depth * self.encoder_layer(image_length)
+        total += text_depth * self.encoder_layer(text_length)
+        total += max(exit_depths) * self.memory_key_value(memory_length)
+        head = self.exit_head(num_candidates or self.vocabulary_size)
+        for position, (depth, computed) in enumerate(
+            zip(exit_depths, computed_depths, strict=True)
+        ):
+            layers_run = depth if is_copying else computed
+            total += layers_run * self.decoder_position(position, memory_length)
+            total += (computed - layers_run) * self.copied_key_value()
+            total += head * (depth if reads_every_head else 1)
+        return total
+
+    def full_answer(
+        self, *, text_length: int, has_cached_text: bool, num_tokens: int, num_candidates: int
+    ) -> int:
+        """Operations of the same answer at full depth."""
+        depths = [self.config.num_decoder_layers] * num_tokens
+        layers = self.config.num_encoder_layers
+        return self.answer(
+            image_depth=layers,
+            text_depth=0 if has_cached_text else layers,
+            text_length=text_length,
+            exit_depths=depths,
+            computed_depths=depths,
+            reads_every_head=False,
+            is_copying=False,
+            num_candidates=num_candidates,
+        )
+
+
+def stem_flops(config: StemConfig) -> int:
+    """Operations of one photo through the convolutions of the stem."""
+    side = config.image_size // 2
+    total = 2 * side**2 * FIRST_CHANNELS * 3 * 9
+    channels = FIRST_CHANNELS
+    for stage in scaled_stages(config):
+        for repeat in range(stage.repeats):
+            middle = channels * stage.expansion
+            if stage.expansion != 1:
+                total += 2 * side**2 * channels * middle
+            if repeat == 0:
+                side //= stage.stride
+            total += 2 * side**2 * middle * (stage.kernel_size**2 + stage.channels)
+            channels = stage.channels
+    return total + 2 * side**2 * channels * config.feature_channels

@@ -1,0 +1,60 @@
+"""Exit heads: one vocabulary shared by every depth, one small adapter per depth.
+
+Source: arXiv 2311.08623 (DEED) for the shared head with adaptation modules; their form, and that
+they start at zero, is our reading: ``A(h) = h + W2 GELU(W1 LN h)``, ``logits = E LN(A(h)) + b``.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model_core.config import ModelConfig
+
+
+class ExitAdapter(nn.Module):
+    """Residual adapter of one depth; the identity at the start of training."""
+
+    def __init__(self, width: int, size: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.down = nn.Linear(width, size)
+        self.up = nn.Linear(size, width)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        adapted: Tensor = hidden + self.up(functional.gelu(self.down(self.norm(hidden))))
+        return adapted
+
+    def reset(self) -> None:
+        """Make the adapter the identity."""
+        nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.up.bias)
+
+
+class TokenExitHead(nn.Module):
+    """Logits at any depth: adapter of that depth, then the shared norm and vocabulary.
+
+    The two halves are separate calls, so that rows leaving at different depths of one step share
+    one pass over the vocabulary matrix.
+    """
+
+    def __init__(self, config: ModelConfig, word_embedding: nn.Embedding) -> None:
+        super().__init__()
+        self.word_embedding = word_embedding
+        self.adapters = nn.ModuleList(
+            ExitAdapter(config.hidden_size, config.adapter_size)
+            for _ in range(config.num_decoder_layers)
+        )
+        self.norm = nn.LayerNorm(config.hidden_size)
+        self.bias = nn.Parameter(torch.zeros(word_embedding.num_embeddings))
+
+    def features(self, depth: int, hidden: Tensor) -> Tensor:
+        """``(N, D)`` features of ``(N, D)`` states after ``depth`` layers (1..L)."""
+        features: Tensor = self.norm(self.adapters[depth - 1](hidden))
+        return features
+
+    def logits(self, features: Tensor, candidates: Tensor | None = None) -> Tensor:
+        """``(N, V)`` logits, or ``(N, C)`` over the candidate ids alone."""
+        weight, bias = self.word_embedding.weight, self.bias
+        if candidates is not None:
+            weight, bias = weight[candidates], bias[candidates]
+        return functional.linear(features, weight, bias)

@@ -1,0 +1,203 @@
+"""A loaded model as a caller uses it: prepare requests, answer them, or feed slots over time."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from model_core.checkpoint import LoadedCheckpoint, load_checkpoint
+from model_core.config import ExitConfig, TaskConfig
+from model_core.errors import ConfigError, InputError
+from model_core.generate import Slots
+from model_core.policies import ExitSite, FixedDepthPolicy
+from model_core.preprocessing import PREPROCESSING_VERSION, prepare_pixels
+from model_core.request import Request
+from model_core.training.data import text_side
+from model_core.types import Answer
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+OFFLINE_SLOTS = 16
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a loaded model is."""
+
+    name: str
+    hash: str
+    device: str
+    dtype: str
+    num_encoder_layers: int
+    num_decoder_layers: int
+    hidden_size: int
+    vocabulary_size: int
+    num_parameters: int
+    preprocessing_version: str
+    tasks: Mapping[str, TaskConfig]
+
+
+class Predictor:
+    """Answers requests with one model on one device."""
+
+    def __init__(
+        self, loaded: LoadedCheckpoint, device: str = "cpu", dtype: str = "float32"
+    ) -> None:
+        if dtype not in DTYPES:
+            raise ConfigError(f"dtype: {dtype!r} is not one of {', '.join(DTYPES)}")
+        self._device = _parse_device(device)
+        self._dtype = DTYPES[dtype]
+        self._hash = loaded.hash
+        self.model = loaded.model.to(self._device, self._dtype).eval()
+        self.tokenizer = loaded.tokenizer
+
+    @classmethod
+    def load(
+        cls, checkpoint: Path, device: str = "cpu", dtype: str = "float32", num_threads: int = 1
+    ) -> "Predictor":
+        """The predictor of a checkpoint folder; sets the number of torch threads of the process.
+
+        Raises:
+            CheckpointError: The checkpoint cannot be loaded.
+            ConfigError: The device or the dtype does not exist here.
+        """
+        torch.set_num_threads(num_threads)
+        return cls(load_checkpoint(checkpoint), device, dtype)
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name, hash, sizes and tasks."""
+        config = self.model.config
+        return ModelInfo(
+            name=config.name,
+            hash=self._hash,
+            device=str(self._device),
+            dtype=str(self._dtype).removeprefix("torch."),
+            num_encoder_layers=config.num_encoder_layers,
+            num_decoder_layers=config.num_decoder_layers,
+            hidden_size=config.hidden_size,
+            vocabulary_size=self.tokenizer.vocabulary_size,
+            num_parameters=sum(value.numel() for value in self.model.parameters()),
+            preprocessing_version=PREPROCESSING_VERSION,
+            tasks=config.tasks,
+        )
+
+    def request(
+        self,
+        task: str,
+        photo: Image.Image,
+        exits: ExitConfig,
+        hypothesis: str | None = None,
+        premise: str | None = None,
+        max_new_tokens: int | None = None,
+    ) -> Request:
+        """A prepared request.
+
+        Args:
+            task: Name of a task of the model.
+            photo: Decoded RGB photo.
+            exits: Policies and catch-up rule.
+            hypothesis: The text of a task that takes text.
+            premise: A sentence shown before it.
+            max_new_tokens: Most decoding steps; the task's own limit when None.
+
+        Raises:
+            InputError: The task is unknown, the text is empty or too long, or a limit is exceeded.
+        """
+        started = time.perf_counter()
+        if task not in self.model.config.tasks:
+            known = ", ".join(self.model.config.tasks)
+            raise InputError(f"task: {task!r:.80} is unknown; this model has {known}")
+        task_config = self.model.config.tasks[task]
+        self._check_exits(exits)
+        limit = task_config.max_new_tokens
+        if max_new_tokens is not None and not 1 <= max_new_tokens <= limit:
+            raise InputError(f"max_new_tokens: {max_new_tokens} must be between 1 and {limit}")
+        text_ids = self._text_ids(task, task_config, hypothesis, premise)
+        labels = tuple(
+            (label, self.tokenizer.word_id(word))
+            for label, word in task_config.allowed_outputs.items()
+        )
+        pixels = prepare_pixels(photo, self.model.config.stem.image_size)
+        return Request(
+            task=task,
+            pixels=pixels,
+            text_ids=tuple(text_ids),
+            exits=exits,
+            max_new_tokens=max_new_tokens or limit,
+            labels=labels,
+            has_constant_text=not task_config.takes_text,
+            preprocess_ms=1e3 * (time.perf_counter() - started),
+        )
+
+    def _text_ids(
+        self, task: str, config: TaskConfig, hypothesis: str | None, premise: str | None
+    ) -> list[int]:
+        max_tokens = self.model.config.max_text_tokens
+        if not config.takes_text:
+            if hypothesis is not None or premise is not None:
+                raise InputError(f"hypothesis: task {task} takes no text")
+            return text_side(self.tokenizer, config.instruction, None, max_tokens)
+        if hypothesis is None or not hypothesis.strip():
+            raise InputError(f"hypothesis: is empty; task {task} needs a sentence to judge")
+        for name, text in (("hypothesis", hypothesis), ("premise", premise or "")):
+            length = len(self.tokenizer.encode(text))
+            if length > max_tokens - 2:
+                raise InputError(
+                    f"{name}: {length} word pieces; at most {max_tokens - 2} are allowed"
+                )
+        return text_side(self.tokenizer, hypothesis, premise, max_tokens)
+
+    def _check_exits(self, exits: ExitConfig) -> None:
+        config = self.model.config
+        for site in ExitSite:
+            policy = getattr(exits, site.value)
+            is_decoder = site is ExitSite.DECODER
+            limit = config.num_decoder_layers if is_decoder else config.num_encoder_layers
+            if isinstance(policy, FixedDepthPolicy) and policy.depth > limit:
+                raise InputError(f"{site}.depth: {policy.depth} exceeds the model's {limit} layers")
+            if policy.min_depth > limit:
+                raise InputError(
+                    f"{site}.min_depth: {policy.min_depth} exceeds the model's {limit} layers"
+                )
+
+    def new_slots(self, num_slots: int) -> Slots:
+        """Empty slots on this model."""
+        return Slots(self.model, self.tokenizer, num_slots, self._device, self._dtype)
+
+    def answer(
+        self, requests: Sequence[Request], num_slots: int = OFFLINE_SLOTS
+    ) -> list[Answer]:
+        """The answers, in order: requests take a slot as soon as one is free."""
+        if not requests:
+            return []
+        slots = self.new_slots(min(num_slots, len(requests)))
+        return answer_all(slots, requests)
+
+
+def answer_all(slots: Slots, requests: Sequence[Request]) -> list[Answer]:
+    """Answers of ``requests`` in order, through ``slots`` that are empty at the start and end."""
+    answers: dict[int, Answer] = {}
+    running: dict[int, int] = {}
+    next_request = 0
+    while len(answers) < len(requests):
+        batch = requests[next_request : next_request + slots.num_free]
+        for offset, slot in enumerate(slots.admit(batch)):
+            running[slot] = next_request + offset
+        next_request += len(batch)
+        for event in slots.step():
+            if event.is_finished:
+                answers[running.pop(event.slot)] = slots.result(event.slot)
+                slots.release(event.slot)
+    return [answers[number] for number in range(len(requests))]
+
+
+def _parse_device(device: str) -> torch.device:
+    try:
+        parsed = torch.device(device)
+        torch.zeros(1, device=parsed)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device: {device!r} is not available here; use cpu") from error
+    return parsed

@@ -1,0 +1,84 @@
+"""What a training run is told (``configs/train/*.yaml``)."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field
+
+from model_core.config import FrozenConfig
+
+
+class Precision(StrEnum):
+    """Arithmetic of the forward pass; ``auto`` takes bfloat16 where the processor is fast in it."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+class DataConfig(FrozenConfig):
+    """Where the examples are, and how a batch is drawn.
+
+    Attributes:
+        folder: Folder with ``images/``, ``captions.jsonl``, ``ve_<split>.jsonl``.
+        photos_per_batch: Photos of one step.
+        captions_per_photo: Captions drawn for each photo.
+        pairs_per_batch: Entailment pairs drawn from the photos of the batch.
+        premise_fraction: How often a premise sentence is shown when there is one.
+        has_flips: Also learn from mirrored photos.
+        min_piece_count: Pieces rarer than this in the training text are left to their characters.
+    """
+
+    folder: Path = Path("../shared/data/flickr8k")
+    photos_per_batch: int = Field(default=64, ge=1, le=4096)
+    captions_per_photo: int = Field(default=3, ge=1, le=5)
+    pairs_per_batch: int = Field(default=64, ge=0, le=4096)
+    premise_fraction: float = Field(default=0.5, ge=0, le=1)
+    has_flips: bool = True
+    min_piece_count: int = Field(default=2, ge=1)
+
+
+class LossConfig(FrozenConfig):
+    """Weights of the joint loss (arXiv 2311.08623: average over exits plus the last one).
+
+    Attributes:
+        label_smoothing: Of the caption loss.
+        exits_per_step: Decoder exits supervised in one step: the last and others at random.
+        entailment_weight: Of the entailment loss beside the caption loss.
+        shallow_memory_fraction: Share of steps that see a memory from a random encoder depth,
+            drawn for each modality on its own (ours: leaving early must not surprise the decoder).
+    """
+
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    exits_per_step: int = Field(default=3, ge=1, le=48)
+    entailment_weight: float = Field(default=1.0, ge=0)
+    shallow_memory_fraction: float = Field(default=0.5, ge=0, le=1)
+
+
+class OptimConfig(FrozenConfig):
+    """AdamW with warm-up and cosine decay to zero."""
+
+    learning_rate: float = Field(default=4e-4, gt=0, le=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_steps: int = Field(default=60, ge=0)
+    max_gradient_norm: float = Field(default=1.0, gt=0)
+
+
+class TrainConfig(FrozenConfig):
+    """One training run; ``model`` names a file of ``configs/model``."""
+
+    model: str = "offramp-s"
+    data: DataConfig = DataConfig()
+    loss: LossConfig = LossConfig()
+    optim: OptimConfig = OptimConfig()
+    num_steps: int = Field(default=700, ge=1)
+    seed: int = Field(default=1, ge=0)
+    precision: Precision = Precision.AUTO
+    device: str = "cpu"
+    num_threads: int = Field(default=2, ge=1, le=256)
+    checkpoint_every_steps: int = Field(default=50, ge=1)
+    has_pretrained_start: bool = Field(
+        default=True, description="Start stem and text layers from the released weights."
+    )
+    output_folder: Path = Path("runs/flickr8k")
+    feature_folder: Path = Path("runs/features")

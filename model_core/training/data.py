@@ -1,0 +1,230 @@
+"""Examples in the folder format, and the batches of one step.
+
+Everything random about step ``s`` is drawn from ``(seed, s)`` alone, so a run that was stopped
+continues exactly where it would have been.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model_core.config import ModelConfig
+from model_core.errors import InputError
+from model_core.tokenizer import WordPieceTokenizer
+from model_core.training.config import DataConfig
+
+SPLITS = ("train", "val", "test")
+IGNORED_TARGET = -100
+
+
+@dataclass(frozen=True)
+class CaptionExample:
+    """A photo and the sentences people wrote about it."""
+
+    image: str
+    captions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EntailmentExample:
+    """A photo, a sentence about it, and whether the photo entails the sentence."""
+
+    image: str
+    hypothesis: str
+    label: str
+    premise: str | None = None
+
+
+def read_captions(folder: Path, split: str) -> list[CaptionExample]:
+    """The caption examples of a split.
+
+    Raises:
+        InputError: The file is missing or a line is wrong (named ``file:line``).
+    """
+    return [
+        CaptionExample(row["image"], tuple(row["captions"]))
+        for row in _read_rows(folder / "captions.jsonl", ("image", "split", "captions"))
+        if row["split"] == split
+    ]
+
+
+def read_entailment(folder: Path, split: str) -> list[EntailmentExample]:
+    """The entailment examples of a split.
+
+    Raises:
+        InputError: The file is missing or a line is wrong (named ``file:line``).
+    """
+    return [
+        EntailmentExample(row["image"], row["hypothesis"], row["label"], row.get("premise_text"))
+        for row in _read_rows(folder / f"ve_{split}.jsonl", ("image", "hypothesis", "label"))
+    ]
+
+
+def _read_rows(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
+    if not path.is_file():
+        raise InputError(
+            f"{path}: not found; a data folder holds images/, captions.jsonl, ve_<split>.jsonl"
+        )
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise InputError(f"{path}:{number}: not JSON ({error.msg})") from error
+            missing = [field for field in fields if not isinstance(row, dict) or field not in row]
+            if missing:
+                raise InputError(f"{path}:{number}: field {missing[0]!r} is missing")
+            yield row
+
+
+def normalise_caption(text: str) -> str:
+    """A caption as the model writes it: single spaces, lower case, no closing full stop."""
+    return re.sub(r"[\s.]+$", "", re.sub(r"\s+", " ", text.strip())).lower()
+
+
+def text_side(
+    tokenizer: WordPieceTokenizer, text: str, premise: str | None, max_tokens: int
+) -> list[int]:
+    """Ids of the encoder's text side: ``[CLS] premise [SEP] text [SEP]``, cut to ``max_tokens``.
+
+    Only the premise is cut: the text is what the question is about.
+    """
+    ids = [*tokenizer.encode(text), tokenizer.end_id]
+    before: list[int] = []
+    if premise:
+        room = max_tokens - 2 - len(ids)
+        before = [*tokenizer.encode(premise)[: max(room, 0)], tokenizer.end_id]
+    return [tokenizer.start_id, *before, *ids][:max_tokens]
+
+
+def pad_rows(rows: Sequence[Sequence[int]], value: int) -> Tensor:
+    """``(R, T)`` ids, shorter rows filled with ``value``."""
+    padded = torch.full((len(rows), max(map(len, rows))), value, dtype=torch.long)
+    for number, row in enumerate(rows):
+        padded[number, : len(row)] = torch.tensor(row, dtype=torch.long)
+    return padded
+
+
+@dataclass(frozen=True)
+class TrainBatch:
+    """What one step learns from.
+
+    Attributes:
+        features: ``(B, Ti, C)`` stem features of the photos.
+        instruction: ``(1, Tt)`` ids of the caption instruction.
+        caption_inputs: ``(B*C, T)`` decoder inputs, the start mark first.
+        caption_targets: ``(B*C, T)`` next ids; ``IGNORED_TARGET`` at padding.
+        pair_photos: ``(P,)`` which photo each entailment pair is about.
+        pair_texts: ``(P, Tt)`` text side of each pair; padded.
+        pair_labels: ``(P,)`` index of the label.
+    """
+
+    features: Tensor
+    instruction: Tensor
+    caption_inputs: Tensor
+    caption_targets: Tensor
+    pair_photos: Tensor
+    pair_texts: Tensor
+    pair_labels: Tensor
+
+
+class TrainData:
+    """Draws the batch of any step from the training split."""
+
+    def __init__(
+        self,
+        config: DataConfig,
+        model_config: ModelConfig,
+        tokenizer: WordPieceTokenizer,
+        features: np.ndarray,
+        seed: int,
+    ) -> None:
+        """Read the split; ``features`` is ``(views, photos, Ti, C)`` in the split's order."""
+        self._config = config
+        self._max_text_tokens = model_config.max_text_tokens
+        self._tokenizer = tokenizer
+        self._features = features
+        self._seed = seed
+        examples = read_captions(config.folder, "train")
+        longest = model_config.tasks["caption"].max_new_tokens
+        self._captions = [
+            [
+                [*ids[: longest - 1], tokenizer.end_id]
+                for ids in tokenizer.encode_many([normalise_caption(c) for c in item.captions])
+            ]
+            for item in examples
+        ]
+        self._labels = list(model_config.tasks["entailment"].allowed_outputs)
+        self._pairs: list[list[EntailmentExample]] = [[] for _ in examples]
+        position = {item.image: number for number, item in enumerate(examples)}
+        for pair in read_entailment(config.folder, "train"):
+            self._pairs[position[pair.image]].append(pair)
+        instruction = model_config.tasks["caption"].instruction
+        self._instruction = text_side(tokenizer, instruction, None, self._max_text_tokens)
+
+    def batch(self, step: int) -> TrainBatch:
+        """The batch of 0-based ``step``; the same for the same seed and step."""
+        size = self._config.photos_per_batch
+        rng = np.random.default_rng((self._seed, step))
+        photos = self._photos(step, size)
+        views = rng.integers(len(self._features), size=size)
+        captions = [row for photo in photos for row in self._draw_captions(photo, rng)]
+        pairs = self._draw_pairs(photos, rng)
+        features = np.stack(
+            [self._features[view, photo] for view, photo in zip(views, photos, strict=True)]
+        )
+        return TrainBatch(
+            features=torch.from_numpy(features.astype(np.float32)),
+            instruction=torch.tensor([self._instruction]),
+            caption_inputs=pad_rows(
+                [[self._tokenizer.start_id, *row[:-1]] for row in captions], self._tokenizer.pad_id
+            ),
+            caption_targets=pad_rows(captions, IGNORED_TARGET),
+            pair_photos=torch.tensor([number for number, _ in pairs], dtype=torch.long),
+            pair_texts=pad_rows(
+                [self._pair_text(pair, rng) for _, pair in pairs] or [[self._tokenizer.pad_id]],
+                self._tokenizer.pad_id,
+            )[: len(pairs)],
+            pair_labels=torch.tensor(
+                [self._labels.index(pair.label) for _, pair in pairs], dtype=torch.long
+            ),
+        )
+
+    def _photos(self, step: int, size: int) -> list[int]:
+        # Photos come in epochs: every one is seen before any is seen again.
+        first = step * size
+        chosen = []
+        for place in range(first, first + size):
+            epoch, offset = divmod(place, len(self._captions))
+            chosen.append(int(self._epoch_order(epoch)[offset]))
+        return chosen
+
+    def _epoch_order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng((self._seed, epoch, 1)).permutation(len(self._captions))
+
+    def _draw_captions(self, photo: int, rng: np.random.Generator) -> list[list[int]]:
+        rows = self._captions[photo]
+        count = self._config.captions_per_photo
+        order = rng.permutation(len(rows))
+        return [rows[order[number % len(rows)]] for number in range(count)]
+
+    def _draw_pairs(
+        self, photos: Sequence[int], rng: np.random.Generator
+    ) -> list[tuple[int, EntailmentExample]]:
+        found = [
+            (number, pair) for number, photo in enumerate(photos) for pair in self._pairs[photo]
+        ]
+        order = rng.permutation(len(found))[: self._config.pairs_per_batch]
+        return [found[int(place)] for place in order]
+
+    def _pair_text(self, pair: EntailmentExample, rng: np.random.Generator) -> list[int]:
+        has_premise = rng.random() < self._config.premise_fraction
+        premise = pair.premise if has_premise else None
+        return text_side(self._tokenizer, pair.hypothesis, premise, self._max_text_tokens)

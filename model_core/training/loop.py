@@ -1,0 +1,208 @@
+"""The one training loop: steps, metrics, checkpoints, exact resume.
+
+A run can be killed at any moment: it starts again from its last checkpoint and ends with the very
+weights it would have had, because everything random is drawn from the seed and the step.
+"""
+
+import json
+import logging
+import os
+import time
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from model_core.config import CONFIG_ROOT, ModelConfig, load_config
+from model_core.convert import load_source_tokenizer, load_stem_weights, load_text_weights
+from model_core.errors import CheckpointError
+from model_core.model import UnifiedModel
+from model_core.tokenizer import WordPieceTokenizer
+from model_core.training.config import Precision, TrainConfig
+from model_core.training.data import (
+    TrainBatch,
+    TrainData,
+    normalise_caption,
+    read_captions,
+    read_entailment,
+)
+from model_core.training.features import stem_features
+from model_core.training.joint import JointLosses, JointRecipe
+from model_core.training.optim import build_optimizer, learning_rate
+
+logger = logging.getLogger(__name__)
+
+STATE_FILE = "state.pt"
+METRICS_FILE = "metrics.jsonl"
+
+
+class TrainedModel(NamedTuple):
+    """What a finished run leaves."""
+
+    model: UnifiedModel
+    tokenizer: WordPieceTokenizer
+
+
+class Trainer:
+    """A run: model, data and optimiser at some step."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        torch.set_num_threads(config.num_threads)
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.step = 0
+        model_config = load_config(CONFIG_ROOT / "model" / f"{config.model}.yaml", ModelConfig)
+        self.tokenizer, source_ids = build_tokenizer(config, model_config)
+        self.model = UnifiedModel(model_config, self.tokenizer.vocabulary_size)
+        if config.has_pretrained_start:
+            load_stem_weights(self.model)
+            load_text_weights(self.model, source_ids)
+        self.model.to(config.device)
+        self._data = self._read_data(model_config)
+        self._recipe = JointRecipe(self.model, self.tokenizer, config.loss)
+        self._optimizer = build_optimizer(self.model, config.optim)
+        self._autocast_dtype = autocast_dtype(config.precision, config.device)
+        config.output_folder.mkdir(parents=True, exist_ok=True)
+
+    def _read_data(self, model_config: ModelConfig) -> TrainData:
+        data = self.config.data
+        names = [example.image for example in read_captions(data.folder, "train")]
+        features = stem_features(
+            self.model, data.folder / "images", names, self.config.feature_folder, data.has_flips
+        )
+        return TrainData(data, model_config, self.tokenizer, features, self.config.seed)
+
+    def run(self, stop_at: int | None = None) -> TrainedModel:
+        """Train to the last step (or to ``stop_at``), resuming if the folder holds a state."""
+        self.resume()
+        last = self.config.num_steps if stop_at is None else min(stop_at, self.config.num_steps)
+        columns = (
+            TextColumn("train loss {task.fields[loss]:.3f}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps, left"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        metrics_path = self.config.output_folder / METRICS_FILE
+        with Progress(*columns) as progress, metrics_path.open("a", encoding="utf-8") as metrics:
+            bar = progress.add_task("train", total=last, completed=self.step, loss=float("nan"))
+            while self.step < last:
+                row = self._step()
+                metrics.write(json.dumps(row) + "\n")
+                metrics.flush()
+                progress.update(bar, completed=self.step, loss=row["loss"])
+                if self.step % self.config.checkpoint_every_steps == 0 or self.step == last:
+                    self.save()
+        return TrainedModel(self.model, self.tokenizer)
+
+    def _step(self) -> dict[str, float]:
+        started = time.perf_counter()
+        rate = learning_rate(self.config.optim, self.step, self.config.num_steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        losses = self._forward(self._data.batch(self.step))
+        self._optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        trainable = [value for value in self.model.parameters() if value.requires_grad]
+        norm = torch.nn.utils.clip_grad_norm_(trainable, self.config.optim.max_gradient_norm)
+        self._optimizer.step()
+        self.step += 1
+        return {
+            "step": self.step,
+            "loss": float(losses.total.detach()),
+            "caption_loss": float(losses.caption),
+            "entailment_loss": float(losses.entailment),
+            "gradient_norm": float(norm),
+            "learning_rate": rate,
+            "seconds": time.perf_counter() - started,
+        }
+
+    def _forward(self, batch: TrainBatch) -> JointLosses:
+        torch.manual_seed(hash((self.config.seed, self.step)) & 0xFFFFFFFF)  # dropout of this step
+        self.model.train()
+        self.model.stem.eval()
+        device = self.config.device
+        moved = {field.name: getattr(batch, field.name).to(device) for field in fields(batch)}
+        depths = self._recipe.depths(np.random.default_rng((self.config.seed, self.step, 2)))
+        with torch.autocast(
+            device_type=torch.device(device).type,
+            dtype=self._autocast_dtype,
+            enabled=self._autocast_dtype is not torch.float32,
+        ):
+            return self._recipe.losses(replace(batch, **moved), depths)
+
+    def save(self) -> None:
+        """Write the state of the run; the old one stays until the new one is whole."""
+        state = {
+            "step": self.step,
+            "config": self._identity(),
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+        path = self.config.output_folder / STATE_FILE
+        unfinished = path.with_suffix(".part")
+        torch.save(state, unfinished)
+        os.replace(unfinished, path)
+
+    def resume(self) -> None:
+        """Continue from the folder's state, if there is one.
+
+        Raises:
+            CheckpointError: The state is damaged or belongs to another configuration.
+        """
+        path = self.config.output_folder / STATE_FILE
+        if not path.is_file():
+            return
+        state = _load_state(path)
+        if state["config"] != self._identity():
+            raise CheckpointError(
+                f"{path}: belongs to a run with another configuration; choose another output_folder"
+            )
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        logger.info("resumed %s at step %d", path, self.step)
+
+    def _identity(self) -> str:
+        # Where files lie, and how often they are written, does not change what is learned.
+        places = {"output_folder", "feature_folder", "checkpoint_every_steps", "num_threads"}
+        return self.config.model_dump_json(exclude=places)
+
+
+def _load_state(path: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise CheckpointError(f"{path}: damaged, cannot resume from it; delete it") from error
+    return state
+
+
+def build_tokenizer(
+    config: TrainConfig, model_config: ModelConfig
+) -> tuple[WordPieceTokenizer, list[int]]:
+    """The pruned tokenizer of a run and the source ids of its pieces."""
+    texts = [
+        normalise_caption(caption)
+        for example in read_captions(config.data.folder, "train")
+        for caption in example.captions
+    ]
+    for pair in read_entailment(config.data.folder, "train"):
+        texts += [pair.hypothesis, pair.premise or ""]
+    words = [
+        word
+        for task in model_config.tasks.values()
+        for word in (task.instruction, *task.allowed_outputs.values())
+    ]
+    pruned = load_source_tokenizer().prune(texts, words, config.data.min_piece_count)
+    return pruned.tokenizer, pruned.source_ids
+
+
+def autocast_dtype(precision: Precision, device: str) -> torch.dtype:
+    """The dtype of the forward pass; ``auto`` asks the processor whether bfloat16 is native."""
+    if precision is Precision.AUTO:
+        is_native = device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        precision = Precision.BFLOAT16 if is_native else Precision.FLOAT32
+    return {Precision.BFLOAT16: torch.bfloat16, Precision.FLOAT32: torch.float32}[precision]
