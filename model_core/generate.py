@@ -6,23 +6,19 @@ leaves where its own policy fires, whoever shares the batch.
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from model_core.config import CatchUp
-from model_core.encode import EncodedModality, encode_modality
 from model_core.decode_step import DecodingStep
 from model_core.evaluation.flops import FlopModel
 from model_core.kv_cache import BlockContext, SlotCache
-from model_core.model import Backbone
 from model_core.request import Request
-from model_core.tokenizer import WordPieceTokenizer
+from model_core.request_encoder import EncodedRequest, RequestEncoder
 from model_core.types import (
     TRACE_SCHEMA_VERSION,
     Answer,
@@ -30,13 +26,10 @@ from model_core.types import (
     DecoderTrace,
     EncoderTrace,
     ExitTrace,
-    ModalityTrace,
     StageMs,
     StepEvent,
     TokenTrace,
 )
-
-MAX_CACHED_INSTRUCTIONS = 64
 
 
 class TokenRecord(NamedTuple):
@@ -54,21 +47,11 @@ class SlotState:
     """What the host knows of an occupied slot."""
 
     request: Request
-    image: ModalityTrace
-    text: ModalityTrace
-    stem_ms: float
-    encode_ms: float
+    encoded: EncodedRequest
     decode_ms: float = 0.0
     records: list[TokenRecord] = field(default_factory=list)
     probabilities: dict[str, float] = field(default_factory=dict)
     is_finished: bool = False
-
-
-class TextMemory(NamedTuple):
-    """``(T, D)`` encoded text of one request, and how it got there."""
-
-    hidden: Tensor
-    trace: ModalityTrace
 
 
 class Slots:
@@ -76,25 +59,22 @@ class Slots:
 
     def __init__(
         self,
-        backbone: Backbone,
-        tokenizer: WordPieceTokenizer,
+        encoder: RequestEncoder,
         num_slots: int,
-        device: torch.device,
-        dtype: torch.dtype,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        """``num_slots`` empty slots on the backbone, device and dtype of ``encoder``."""
         if num_slots < 1:
             raise ValueError(f"num_slots: {num_slots} must be at least 1")
         self.num_slots = num_slots
-        self.cache = SlotCache(backbone, num_slots, device, dtype)
-        self._backbone = backbone
-        self._tokenizer = tokenizer
-        self._device = device
-        self._dtype = dtype
+        self._encoder = encoder
+        self._backbone = encoder.backbone
+        self._tokenizer = encoder.tokenizer
+        self._device = encoder.device
+        self.cache = SlotCache(encoder.backbone, num_slots, encoder.device, encoder.dtype)
         self._clock = clock
         self._states: list[SlotState | None] = [None] * num_slots
-        self._instructions: OrderedDict[tuple[object, ...], TextMemory] = OrderedDict()
-        self._flops = FlopModel(backbone.config, tokenizer.vocabulary_size)
+        self._flops = FlopModel(self._backbone.config, self._tokenizer.vocabulary_size)
 
     @property
     def num_free(self) -> int:
@@ -112,76 +92,13 @@ class Slots:
             raise ValueError(f"{len(requests)} requests for {self.num_free} free slots")
         if not requests:
             return []
-        started = self._clock()
-        pixels = torch.stack([request.pixels for request in requests])
-        features = self._backbone.image_features(pixels.to(self._device, self._dtype))
-        stem_done = self._clock()
-        images = self._encode_images(features, requests)
-        texts = self._encode_texts(requests)
         free = [slot for slot, state in enumerate(self._states) if state is None]
         slots = free[: len(requests)]
-        for row, (slot, request, text) in enumerate(zip(slots, requests, texts, strict=True)):
-            memory = self._backbone.memory(images.hidden[row : row + 1], text.hidden.unsqueeze(0))
-            self.cache.open(slot, memory[0])
-            self._states[slot] = SlotState(
-                request, images.traces[row], text.trace, stem_ms=1e3 * (stem_done - started), encode_ms=0.0
-            )
-        encode_ms = 1e3 * (self._clock() - stem_done)
-        for slot in slots:
-            self._state(slot).encode_ms = encode_ms
+        encoded = self._encoder.encode(requests)
+        for slot, request, memory in zip(slots, requests, encoded, strict=True):
+            self.cache.open(slot, memory.memory)
+            self._states[slot] = SlotState(request, memory)
         return slots
-
-    def _encode_images(self, features: Tensor, requests: Sequence[Request]) -> EncodedModality:
-        return encode_modality(
-            self._backbone.run_encoder_layer,
-            self._backbone.config.num_encoder_layers,
-            self._backbone.embed_image(features),
-            None,
-            [request.exits.image for request in requests],
-        )
-
-    def _encode_texts(self, requests: Sequence[Request]) -> list[TextMemory]:
-        """Text memories in order; constant instructions are encoded once and kept."""
-        found: dict[int, TextMemory] = {}
-        to_encode: list[int] = []
-        for number, request in enumerate(requests):
-            kept = self._instructions.get(_instruction_key(request))
-            if kept is None:
-                to_encode.append(number)
-            else:
-                self._instructions.move_to_end(_instruction_key(request))
-                found[number] = kept
-        if to_encode:
-            encoded = self._encode_new_texts([requests[number] for number in to_encode])
-            found.update(zip(to_encode, encoded, strict=True))
-        return [found[number] for number in range(len(requests))]
-
-    def _encode_new_texts(self, requests: Sequence[Request]) -> list[TextMemory]:
-        lengths = [len(request.text_ids) for request in requests]
-        ids = torch.full((len(requests), max(lengths)), self._tokenizer.pad_id)
-        for row, request in enumerate(requests):
-            ids[row, : lengths[row]] = torch.tensor(request.text_ids)
-        ids = ids.to(self._device)
-        mask = ids != self._tokenizer.pad_id if min(lengths) < max(lengths) else None
-        encoded = encode_modality(
-            self._backbone.run_encoder_layer,
-            self._backbone.config.num_encoder_layers,
-            self._backbone.embed_text(ids),
-            mask,
-            [request.exits.text for request in requests],
-        )
-        memories = [
-            TextMemory(encoded.hidden[row, : lengths[row]], encoded.traces[row])
-            for row in range(len(requests))
-        ]
-        for request, memory in zip(requests, memories, strict=True):
-            if request.has_constant_text:
-                trace = replace(memory.trace, from_cache=True)
-                kept = TextMemory(memory.hidden.clone(), trace)
-                self._instructions[_instruction_key(request)] = kept
-                if len(self._instructions) > MAX_CACHED_INSTRUCTIONS:
-                    self._instructions.popitem(last=False)
-        return memories
 
     @torch.inference_mode()
     def step(self) -> list[StepEvent]:
@@ -258,8 +175,6 @@ class Slots:
         )
 
     def _trace(self, slot: int, state: SlotState) -> ExitTrace:
-        config = self._backbone.config
-        computed = self.cache.computed_depths(slot)
         tokens = tuple(
             TokenTrace(
                 text=self._tokenizer.piece(record.token_id),
@@ -267,40 +182,46 @@ class Slots:
                 scores=record.scores,
                 thresholds=record.thresholds,
                 caught_up=record.caught_up,
-                computed_depth=depth,
+                computed_depth=computed_depth,
             )
-            for record, depth in zip(state.records, computed, strict=True)
+            for record, computed_depth in zip(
+                state.records, self.cache.computed_depths(slot), strict=True
+            )
         )
-        exits = state.request.exits
-        depths = [record.depth for record in state.records]
-        cost = Cost(
-            layers_run=(state.image.depth + state.text.depth) / 2 + sum(depths) / len(depths),
-            layers_full=float(config.num_encoder_layers + config.num_decoder_layers),
-            flops=self._flops.answer(
-                image_depth=state.image.depth,
-                text_depth=0 if state.text.from_cache else state.text.depth,
-                text_length=len(state.request.text_ids),
-                exit_depths=depths,
-                computed_depths=computed,
-                reads_every_head=exits.decoder.needs_logits,
-                is_copying=exits.catch_up is CatchUp.COPY_HIDDEN,
-                num_candidates=len(state.request.labels),
-            ),
-            flops_full=self._flops.full_answer(
-                text_length=len(state.request.text_ids),
-                has_cached_text=state.text.from_cache,
-                num_tokens=len(depths),
-                num_candidates=len(state.request.labels),
-            ),
-            stage_ms=StageMs(
-                state.request.preprocess_ms, state.stem_ms, state.encode_ms, state.decode_ms
-            ),
-        )
+        encoded = state.encoded
         return ExitTrace(
             TRACE_SCHEMA_VERSION,
-            EncoderTrace(state.image, state.text),
-            DecoderTrace(config.num_decoder_layers, tokens),
-            cost,
+            EncoderTrace(encoded.image, encoded.text),
+            DecoderTrace(self._backbone.config.num_decoder_layers, tokens),
+            self._cost(state, tokens),
+        )
+
+    def _cost(self, state: SlotState, tokens: Sequence[TokenTrace]) -> Cost:
+        config, request, encoded = self._backbone.config, state.request, state.encoded
+        depths = [token.depth for token in tokens]
+        mean_encoder_depth = (encoded.image.depth + encoded.text.depth) / 2
+        return Cost(
+            layers_run=mean_encoder_depth + sum(depths) / len(depths),
+            layers_full=float(config.num_encoder_layers + config.num_decoder_layers),
+            flops=self._flops.answer(
+                image_depth=encoded.image.depth,
+                text_depth=0 if encoded.text.from_cache else encoded.text.depth,
+                text_length=len(request.text_ids),
+                exit_depths=depths,
+                computed_depths=[token.computed_depth for token in tokens],
+                reads_every_head=request.exits.decoder.needs_logits,
+                is_copying=request.exits.catch_up is CatchUp.COPY_HIDDEN,
+                num_candidates=len(request.labels),
+            ),
+            flops_full=self._flops.full_answer(
+                text_length=len(request.text_ids),
+                has_cached_text=encoded.text.from_cache,
+                num_tokens=len(depths),
+                num_candidates=len(request.labels),
+            ),
+            stage_ms=StageMs(
+                request.preprocess_ms, encoded.stem_ms, encoded.encode_ms, state.decode_ms
+            ),
         )
 
     def release(self, slot: int) -> None:
@@ -317,7 +238,3 @@ class Slots:
         if state is None:
             raise ValueError(f"slot {slot} is empty")
         return state
-
-
-def _instruction_key(request: Request) -> tuple[object, ...]:
-    return (request.has_constant_text and request.text_ids, request.exits.text)

@@ -15,6 +15,7 @@ from model_core.generate import Slots
 from model_core.policies import ExitSite, FixedDepthPolicy
 from model_core.preprocessing import PREPROCESSING_VERSION, prepare_pixels
 from model_core.request import Request
+from model_core.request_encoder import RequestEncoder
 from model_core.training.data import text_side
 from model_core.types import Answer
 
@@ -52,6 +53,7 @@ class Predictor:
         self._hash = loaded.hash
         self.model = loaded.model.to(self._device, self._dtype).eval()
         self.tokenizer = loaded.tokenizer
+        self._encoder = RequestEncoder(self.model, self.tokenizer, self._device, self._dtype)
 
     @classmethod
     def load(
@@ -165,7 +167,7 @@ class Predictor:
 
     def new_slots(self, num_slots: int) -> Slots:
         """Empty slots on this model."""
-        return Slots(self.model, self.tokenizer, num_slots, self._device, self._dtype)
+        return Slots(self._encoder, num_slots)
 
     def answer(
         self, requests: Sequence[Request], num_slots: int = OFFLINE_SLOTS

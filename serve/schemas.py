@@ -54,9 +54,7 @@ class ConfidenceRule(WireModel):
     min_depth: int = Field(default=1, ge=1, le=1000)
 
 
-EncoderRule = Annotated[
-    NeverRule | FixedDepthRule | SimilarityRule, Field(discriminator="kind")
-]
+EncoderRule = Annotated[NeverRule | FixedDepthRule | SimilarityRule, Field(discriminator="kind")]
 DecoderRule = Annotated[
     NeverRule | FixedDepthRule | SimilarityRule | ConfidenceRule, Field(discriminator="kind")
 ]
@@ -77,9 +75,12 @@ PolicyChoice = str | ExitRules
 class CaptionRequest(WireModel):
     """A photo to describe."""
 
-    image: str = Field(description="Data URL or plain base64 of a JPEG, PNG, WebP, BMP or GIF file.")
+    image: str = Field(
+        description="Data URL or plain base64 of a JPEG, PNG, WebP, BMP or GIF file."
+    )
     policy: PolicyChoice | None = Field(
-        default=None, description="Preset name or explicit rules; the service's default when absent."
+        default=None,
+        description="Preset name or explicit rules; the service's default when absent.",
     )
     max_new_tokens: int | None = Field(default=None, ge=1, le=512)
 
@@ -93,6 +94,10 @@ class EntailmentRequest(WireModel):
     policy: PolicyChoice | None = None
 
 
+def _default_policies() -> list[PolicyChoice]:
+    return ["full", "balanced"]
+
+
 class CompareRequest(WireModel):
     """The same input under several policies, side by side."""
 
@@ -101,7 +106,7 @@ class CompareRequest(WireModel):
     hypothesis: str | None = None
     premise: str | None = None
     policies: list[PolicyChoice] = Field(
-        default_factory=lambda: ["full", "balanced"], min_length=2, max_length=4
+        default_factory=_default_policies, min_length=2, max_length=4
     )
 
 
@@ -150,7 +155,7 @@ class StageMs(WireModel):
 
 
 class Cost(WireModel):
-    """What the answer cost beside full depth: layers by MuE's formula, floating point operations."""
+    """What the answer cost beside full depth: layers by MuE's formula, and FLOPs."""
 
     layers_run: float
     layers_full: float

@@ -165,7 +165,8 @@ class TrainData:
         self._pairs: list[list[EntailmentExample]] = [[] for _ in examples]
         position = {item.image: number for number, item in enumerate(examples)}
         for pair in read_entailment(config.folder, "train"):
-            self._pairs[position[pair.image]].append(pair)
+            if pair.image in position:  # some are about photos without captions in this split
+                self._pairs[position[pair.image]].append(pair)
         instruction = model_config.tasks["caption"].instruction
         self._instruction = text_side(tokenizer, instruction, None, self._max_text_tokens)
 

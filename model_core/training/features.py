@@ -4,6 +4,7 @@ The stem is frozen in this recipe, so its output is computed for each photo and 
 read back by every later run.
 """
 
+import copy
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +16,10 @@ from PIL import Image
 from rich.progress import track
 
 from model_core.model import UnifiedModel
+from model_core.stem import fold_batch_norms
 from model_core.preprocessing import PREPROCESSING_VERSION, decode_photo, prepare_pixels
 
-CHUNK = 32
+CHUNK = 4  # larger chunks fall out of the cache of a CPU
 MAX_PIXELS = 40_000_000
 
 
@@ -57,8 +59,8 @@ def _compute(
     shape = (num_views, len(names), stem.num_image_tokens, stem.feature_channels)
     features = open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
     device = next(model.parameters()).device
-    was_training = model.stem.training
-    model.stem.eval()
+    stem_copy = copy.deepcopy(model.stem).eval()
+    fold_batch_norms(stem_copy)
     for start in track(range(0, len(names), CHUNK), description="stem features"):
         photos = [
             _open(image_folder / name, stem.image_size) for name in names[start : start + CHUNK]
@@ -66,8 +68,7 @@ def _compute(
         pixels = torch.stack(photos).to(device)
         for view in range(num_views):
             seen = pixels.flip(-1) if view else pixels
-            features[view, start : start + CHUNK] = model.image_features(seen).cpu().numpy()
-    model.stem.train(was_training)
+            features[view, start : start + CHUNK] = stem_copy(seen).cpu().numpy()
     features.flush()
 
 

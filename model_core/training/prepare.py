@@ -23,6 +23,7 @@ from model_core.errors import InputError
 from model_core.training.releases import RELEASES, Release
 
 SPLITS = ("train", "val", "test")
+SOURCES = tuple(RELEASES)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def prepare(kind: str, source: Path, target: Path, *, allow_missing: bool = Fals
     Running it again is safe: photos already in place are kept, the lists are replaced.
 
     Args:
-        kind: One of ``RELEASES``.
+        kind: One of ``SOURCES``.
         source: Folder that holds the release as it was unpacked.
         target: Folder to write; made when absent.
         allow_missing: Leave out rows whose photo is missing instead of refusing.
@@ -63,8 +64,8 @@ def prepare(kind: str, source: Path, target: Path, *, allow_missing: bool = Fals
         InputError: The kind is unknown, a file of the release is missing or malformed (named with
             its line), a photo is missing, or a photo's name would leave the folder.
     """
-    if kind not in RELEASES:
-        raise InputError(f"data set {kind!r}: unknown; use one of {', '.join(RELEASES)}")
+    if kind not in SOURCES:
+        raise InputError(f"data set {kind!r}: unknown; use one of {', '.join(SOURCES)}")
     if not source.is_dir():
         raise InputError(f"{source}: is not a folder; give the one the release was unpacked into")
     release = RELEASES[kind](source)
@@ -76,9 +77,9 @@ def prepare(kind: str, source: Path, target: Path, *, allow_missing: bool = Fals
     return PrepareReport(
         kind=kind,
         num_images=len(release.image_paths),
-        num_captioned=Counter(row.split for row in release.captions),
+        num_captioned=dict(Counter(row.split for row in release.captions)),
         num_captions=sum(len(row.captions) for row in release.captions),
-        num_pairs=Counter(row.split for row in release.pairs),
+        num_pairs=dict(Counter(row.split for row in release.pairs)),
         num_skipped_labels=release.num_skipped_labels,
         num_missing_images=len(missing),
     )

@@ -1,0 +1,83 @@
+# Offramp: one command per task. Run `make` alone to list them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+BROWSERS := chromium chromium-browser google-chrome
+
+OFFRAMP_PORT ?= 7860
+OFFRAMP_API_PORT ?= 8000
+
+# Set TORCH_INDEX_URL to PyTorch's package index for CPU builds to leave the CUDA packages out.
+TORCH_INDEX_URL ?=
+# Extra arguments for the command behind a target, for example: make test ARGS='-k parity -x'
+ARGS ?=
+
+# Tests see the same settings on every machine, whatever the shell exports.
+EXPORTED_SETTINGS = $(shell env | sed -n 's/^\(OFFRAMP_[A-Z0-9_]*\)=.*/-u \1/p')
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check train bench browser clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## Create .venv and install everything (minutes once, then nothing)
+	@echo "== setup: $(VENV) is ready"
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "offramp needs Python 3.11 or newer; name one with: make PYTHON=python3.11"; exit 1; }
+	@echo "== setup: installing the pinned packages into $(VENV) (3 to 10 minutes, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt --no-deps \
+		$(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) torch
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev,train]'
+	@touch $@
+	@echo "== setup: done"
+
+demo: $(INSTALLED) ## Start the service and the page; Ctrl-C stops both
+	@echo "== demo: starting the service and the page (under a minute)"
+	@$(BIN)/python -m tools.demo --port $(OFFRAMP_PORT) --api-port $(OFFRAMP_API_PORT)
+
+test: $(INSTALLED) browser ## Run every test, the browser test too (under 15 minutes)
+	@echo "== test: running the tests (5 to 15 minutes on two cores)"
+	env -u REDIS_URL -u RAY_ADDRESS $(EXPORTED_SETTINGS) $(BIN)/python -m pytest $(ARGS)
+
+browser:
+	@for name in $(BROWSERS); do command -v $$name > /dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		echo "== browser: installing chromium for the browser test (about a minute, once)"; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core \
+			> /dev/null && exit 0; \
+	fi; \
+	echo "== browser: none of $(BROWSERS) found; install chromium to run the browser test," \
+		"which is skipped by name otherwise"
+
+check: $(INSTALLED) ## Format, lint, types, import contracts, spelling, dependencies (a minute or two)
+	@echo "== check: format and lint"
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	@echo "== check: types (a minute the first time)"
+	$(BIN)/mypy
+	@echo "== check: import contracts"
+	$(BIN)/lint-imports
+	@echo "== check: spelling and dependencies"
+	$(BIN)/codespell
+	$(BIN)/deptry .
+	@echo "== check: all passed"
+
+train: $(INSTALLED) ## Train the shipped model (hours; resumes); ARGS='--set data=DIR'
+	@echo "== train: hours on two cores; a stopped run resumes where it was"
+	$(BIN)/python -m model_core train --config configs/train/flickr8k.yaml $(ARGS)
+
+bench: $(INSTALLED) ## Time full depth against early exits, interleaved (a few minutes)
+	@echo "== bench: measuring; leave the machine alone for a few minutes"
+	$(BIN)/python -m model_core benchmark --task caption --policies full,balanced \
+		--batch-sizes 1,16 --num-examples 64 $(ARGS)
+
+clean: ## Remove .venv and everything that tools have cached
+	rm -rf $(VENV) build *.egg-info .coverage .*_cache .hypothesis
+	find app serve model_core tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,165 @@
+"""The page's only way to the service: typed HTTP calls, and one error for every failure.
+
+Owns the wire side (encoding photos, the bearer key, timeouts) and turns whatever goes wrong into a
+``ServiceError`` whose message can be shown to a person. Knows nothing of Gradio.
+"""
+
+import base64
+import logging
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from app.errors import ServiceError
+from serve.schemas import (
+    CaptionAnswer,
+    CaptionRequest,
+    CompareAnswer,
+    CompareRequest,
+    EntailmentAnswer,
+    EntailmentRequest,
+    ErrorAnswer,
+    HealthReport,
+    ModelReport,
+    PoliciesReport,
+)
+
+logger = logging.getLogger(__name__)
+
+REQUEST_ID_HEADER = "x-request-id"
+CONNECT_TIMEOUT_S = 5.0
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+def encode_photo(path: str | Path) -> str:
+    """Base64 of the file as it is: the service, not the page, decodes and judges photos."""
+    return base64.b64encode(Path(path).read_bytes()).decode("ascii")
+
+
+class Client:
+    """Calls one Offramp service; safe to share between threads and sessions.
+
+    Args:
+        base_url: Address of the service.
+        api_key: Sent as a bearer token when given.
+        timeout_s: How long to wait for an answer.
+        transport: Replaces the network in tests.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None = None,
+        timeout_s: float = 60.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._timeout_s = timeout_s
+        self._http = httpx.Client(
+            base_url=self.base_url,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
+            transport=transport,
+            # The service is reached directly: a proxy of the environment must not see photos.
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def caption(self, request: CaptionRequest) -> CaptionAnswer:
+        """The caption of a photo with its exits."""
+        return self._post("/v1/caption", request, CaptionAnswer)
+
+    def entailment(self, request: EntailmentRequest) -> EntailmentAnswer:
+        """The label of a photo and a sentence with its exits."""
+        return self._post("/v1/entailment", request, EntailmentAnswer)
+
+    def compare(self, request: CompareRequest) -> CompareAnswer:
+        """The same input under several settings."""
+        return self._post("/v1/compare", request, CompareAnswer)
+
+    def model(self) -> ModelReport:
+        """Which weights answer."""
+        return self._get("/v1/model", ModelReport)
+
+    def policies(self) -> PoliciesReport:
+        """The presets the service offers."""
+        return self._get("/v1/policies", PoliciesReport)
+
+    def health(self) -> HealthReport:
+        """How the service is."""
+        return self._get("/healthz", HealthReport)
+
+    def _get(self, path: str, answer_type: type[Answer]) -> Answer:
+        return self._send(self._http.build_request("GET", path), answer_type)
+
+    def _post(self, path: str, body: BaseModel, answer_type: type[Answer]) -> Answer:
+        payload = body.model_dump(mode="json", exclude_none=True)
+        return self._send(self._http.build_request("POST", path, json=payload), answer_type)
+
+    def _send(self, request: httpx.Request, answer_type: type[Answer]) -> Answer:
+        try:
+            response = self._http.send(request)
+        except httpx.HTTPError as error:
+            logger.warning("%s %s failed: %r", request.method, request.url.path, error)
+            raise ServiceError(self._transport_sentence(error)) from error
+        if not response.is_success:
+            raise refusal(response)
+        return parse_answer(response, answer_type)
+
+    def _transport_sentence(self, error: httpx.HTTPError) -> str:
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            return (
+                f"The service at {self.base_url} does not answer. Start it with "
+                "`python -m serve`, or wait until it is ready, then try again."
+            )
+        if isinstance(error, httpx.TimeoutException):
+            return f"The service did not answer within {self._timeout_s:g} s. Try again later."
+        return "The connection to the service broke before it answered. Try again."
+
+
+def parse_answer(response: httpx.Response, answer_type: type[Answer]) -> Answer:
+    """The answer of a successful response.
+
+    Raises:
+        ServiceError: The body is not what ``serve.schemas`` promises.
+    """
+    try:
+        return answer_type.model_validate_json(response.content)
+    except ValidationError as error:
+        logger.warning("unreadable %s: %s", answer_type.__name__, error)
+        raise ServiceError(
+            "The service answered in a form this page does not understand. "
+            "Are the page and the service of the same version?",
+            response.headers.get(REQUEST_ID_HEADER),
+        ) from error
+
+
+def refusal(response: httpx.Response) -> ServiceError:
+    """The service's own sentence where it gave one, ours otherwise."""
+    try:
+        detail = ErrorAnswer.model_validate_json(response.content).error
+    except ValidationError:
+        return ServiceError(
+            f"The service answered with status {response.status_code} and no explanation. "
+            "Is the address really that of an Offramp service?",
+            response.headers.get(REQUEST_ID_HEADER),
+        )
+    return ServiceError(detail.message, detail.request_id)

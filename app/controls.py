@@ -1,0 +1,179 @@
+"""The setting a visitor chooses: a preset of the service, or thresholds of their own.
+
+Preset names come from the service and rule kinds from ``serve.schemas``; none is written here.
+Values travel to the callbacks as plain strings and numbers, in ``PolicyControls.inputs``' order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, get_args
+
+import gradio as gr
+from pydantic import ValidationError
+
+from app.client import Client
+from app.errors import InputError, ServiceError
+from serve.schemas import ExitRules, PoliciesReport, PolicyChoice
+
+OWN = "own thresholds"
+SITES = ("image", "text", "decoder")
+NO_VALUE_KIND = "never"
+DEPTH_KIND = "fixed_depth"
+MAX_DEPTH_SHOWN = 24
+# Where the sliders stand before anybody moves them; the tuned values are the service's presets.
+FIRST_THRESHOLD = 0.9
+FIRST_DEPTH = 3
+
+Choices = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class PolicyControls:
+    """The components of one setting.
+
+    Attributes:
+        preset: Radio of the service's presets and ``OWN``.
+        own: Kind and value per site, then the catch-up rule.
+    """
+
+    preset: gr.Radio
+    own: list[gr.components.Component]
+
+    @property
+    def inputs(self) -> list[gr.components.Component]:
+        """Inputs of a callback, in order."""
+        return [self.preset, *self.own]
+
+
+@dataclass(frozen=True)
+class Presets:
+    """What the service offers for one task."""
+
+    choices: Choices
+    default: str | None
+
+
+def offered(report: PoliciesReport | None, task: str) -> Presets:
+    """The presets of a task as (label, name) choices, ``OWN`` last."""
+    found = [p for p in report.presets if task in p.tasks] if report else []
+    choices = [(f"{preset.name}: {preset.description}", preset.name) for preset in found]
+    names = [preset.name for preset in found]
+    default = report.default if report and report.default in names else None
+    own = (f"{OWN}: chosen below", OWN)
+    return Presets([*choices, own], default or (names[0] if names else None))
+
+
+def fetch_policies(client: Client) -> PoliciesReport | None:
+    """The presets of the service; None when it does not answer."""
+    try:
+        return client.policies()
+    except ServiceError:
+        return None
+
+
+def build_controls(report: PoliciesReport | None, task: str) -> PolicyControls:
+    """Preset radio and the accordion of own thresholds."""
+    presets = offered(report, task)
+    preset = gr.Radio(
+        presets.choices,
+        value=presets.default,
+        label="Setting",
+        info="How early the model may stop",
+        elem_classes="off-presets",
+    )
+    with gr.Accordion("Own thresholds", open=False) as accordion:
+        own = build_own_controls()
+    preset.change(open_for_own, preset, accordion, api_visibility="private", show_progress="hidden")
+    return PolicyControls(preset, own)
+
+
+def build_own_controls() -> list[gr.components.Component]:
+    """Kind and value of each site's rule, then the catch-up rule."""
+    controls: list[gr.components.Component] = []
+    for site in SITES:
+        kinds = rule_kinds(site)
+        with gr.Row():
+            kind = gr.Dropdown(kinds, value=kinds[-1], label=f"{site}: rule", min_width=140)
+            value = gr.Slider(0, 1, value=FIRST_THRESHOLD, step=0.005, label=f"{site}: threshold")
+        kind.change(
+            partial(value_slider, site),
+            kind,
+            value,
+            api_visibility="private",
+            show_progress="hidden",
+        )
+        controls += [kind, value]
+    rules = list(get_args(ExitRules.model_fields["catch_up"].annotation))
+    controls.append(
+        gr.Radio(
+            rules,
+            value=rules[0],
+            label="catch-up rule",
+            info="Layers an earlier word skipped, when a later one needs them: computed, or copied",
+        )
+    )
+    return controls
+
+
+def rule_kinds(site: str) -> list[str]:
+    """Names of the rules a site may have, from the wire format."""
+    union = ExitRules.model_fields[site].annotation
+    return [get_args(rule.model_fields["kind"].annotation)[0] for rule in get_args(union)]
+
+
+def open_for_own(preset: str | None) -> Any:
+    """The accordion opens when own thresholds are chosen."""
+    return gr.update(open=preset == OWN)
+
+
+def value_slider(site: str, kind: str) -> Any:
+    """The slider a rule needs: a threshold, a number of layers, or none."""
+    if kind == DEPTH_KIND:
+        return gr.update(
+            visible=True,
+            minimum=1,
+            maximum=MAX_DEPTH_SHOWN,
+            step=1,
+            value=FIRST_DEPTH,
+            label=f"{site}: layers",
+        )
+    return gr.update(
+        visible=kind != NO_VALUE_KIND,
+        minimum=0,
+        maximum=1,
+        step=0.005,
+        value=FIRST_THRESHOLD,
+        label=f"{site}: threshold",
+    )
+
+
+def policy_choice(preset: str | None, own: Sequence[Any]) -> PolicyChoice | None:
+    """What a request says: a name, explicit rules, or nothing (the service's default)."""
+    return own_rules(own) if preset == OWN else preset
+
+
+def own_rules(own: Sequence[Any]) -> ExitRules:
+    """Rules from the values of the own-threshold controls.
+
+    Raises:
+        InputError: A value is outside what the wire format allows.
+    """
+    rules: dict[str, Any] = {
+        site: rule_fields(own[2 * index], own[2 * index + 1]) for index, site in enumerate(SITES)
+    }
+    try:
+        return ExitRules.model_validate({**rules, "catch_up": own[2 * len(SITES)]})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = " ".join(str(part) for part in first["loc"])
+        raise InputError(f"The setting for {place} is not possible: {first['msg']}.") from error
+
+
+def rule_fields(kind: str, value: float) -> dict[str, Any]:
+    """The wire fields of one rule."""
+    if kind == NO_VALUE_KIND:
+        return {"kind": kind}
+    if kind == DEPTH_KIND:
+        return {"kind": kind, "depth": int(value)}
+    return {"kind": kind, "threshold": value}

@@ -1,0 +1,32 @@
+"""Starts the page's web server with what Gradio 6 wants there: look, limits, no outside calls."""
+
+import gradio as gr
+
+from app.theme import CSS, build_theme
+
+
+def launch_page(page: gr.Blocks, host: str, port: int | None, max_upload_mib: int) -> str:
+    """Serve ``page`` from a thread and return its address.
+
+    Args:
+        page: From `app.ui.build_ui`.
+        host: Address to listen on.
+        port: Port; None takes a free one.
+        max_upload_mib: Largest file a visitor may send.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    _, address, _ = page.launch(
+        server_name=host,
+        server_port=port,
+        prevent_thread_lock=True,
+        quiet=True,
+        share=False,
+        ssr_mode=False,
+        theme=build_theme(),
+        css=CSS,
+        max_file_size=f"{max_upload_mib}mb",
+        footer_links=["api"],
+    )
+    return address

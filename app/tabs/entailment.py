@@ -1,0 +1,76 @@
+"""The Entailment tab: does the photo show what a sentence says?"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.client import Client
+from app.controls import PolicyControls, build_controls, policy_choice
+from app.panel import build_panel, guarded
+from app.photos import build_photo, read_photo
+from app.state import Shown, shown_from
+from serve.schemas import EntailmentRequest, PoliciesReport, PolicyChoice
+
+TASK = "entailment"
+
+
+def build_tab(
+    client: Client, report: PoliciesReport | None, examples: list[Path]
+) -> PolicyControls:
+    """Lay the tab out and wire it; its setting is returned so that the page can refresh it."""
+    with gr.Row():
+        with gr.Column(scale=2, min_width=300):
+            photo = build_photo(TASK, examples)
+            hypothesis = gr.Textbox(
+                label="Sentence to judge (hypothesis)", placeholder="A cat looks into the camera."
+            )
+            premise = gr.Textbox(label="What is known of the photo (premise, optional)")
+            controls = build_controls(report, TASK)
+            button = gr.Button("Judge the sentence", variant="primary", elem_id="entailment-run")
+        with gr.Column(scale=3, min_width=300):
+            probabilities = gr.Label(label="Probabilities", visible=False, show_heading=False)
+            panel = build_panel(TASK, "Give a photo and a sentence about it.")
+    inputs = [photo, hypothesis, premise, *controls.inputs]
+    outputs = [probabilities, *panel.outputs]
+    judge = partial(judge_sentence, client)
+    button.click(judge, inputs, outputs, api_name="entailment")
+    hypothesis.submit(judge, inputs, outputs, api_visibility="private")
+    return controls
+
+
+def judge_sentence(
+    client: Client,
+    photo: str | None,
+    hypothesis: str,
+    premise: str,
+    preset: str | None,
+    *own: Any,
+) -> tuple[Any, ...]:
+    """The label's probabilities, then the panel, for a photo and a sentence."""
+    values = guarded(lambda: ask(client, photo, hypothesis, premise, policy_choice(preset, own)))
+    known = values.shown.probabilities if values.shown else None
+    return gr.update(value=known, visible=known is not None), *values
+
+
+def ask(
+    client: Client,
+    photo: str | None,
+    hypothesis: str,
+    premise: str,
+    policy: PolicyChoice | None,
+) -> Shown:
+    """The service's label.
+
+    Raises:
+        InputError: There is no photo.
+        ServiceError: The service refused or failed.
+    """
+    request = EntailmentRequest(
+        image=read_photo(photo),
+        hypothesis=hypothesis,
+        premise=premise.strip() or None,
+        policy=policy,
+    )
+    return shown_from(client.entailment(request))

@@ -1,0 +1,144 @@
+"""The look of the page: one theme of system fonts, and the style sheet of the pictures.
+
+No font, script or style is fetched from anywhere: visitors' browsers talk to this page alone. Text
+and line colours are Gradio's variables, so that light and dark mode both work.
+"""
+
+import gradio as gr
+
+SANS = ("system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
+MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+
+
+def build_theme() -> gr.themes.Base:
+    """The page's theme; plain strings as fonts mean the visitor's own fonts."""
+    return gr.themes.Soft(
+        primary_hue="cyan",
+        secondary_hue="indigo",
+        neutral_hue="slate",
+        font=SANS,
+        font_mono=MONO,
+        radius_size="md",
+    ).set(
+        body_background_fill="*neutral_50",
+        button_primary_background_fill="*primary_800",
+        button_primary_background_fill_hover="*primary_900",
+        button_primary_background_fill_dark="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_700",
+        button_primary_text_color="white",
+        # Gradio's own tints are too faint for WCAG AA on white.
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_label_text_color="*primary_900",
+        block_label_text_color_dark="*primary_200",
+        block_title_text_color="*primary_900",
+        block_title_text_color_dark="*primary_200",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        checkbox_label_background_fill_selected="*primary_800",
+        checkbox_label_background_fill_selected_dark="*primary_800",
+        checkbox_background_color_selected="*primary_800",
+        color_accent="*primary_700",
+    )
+
+
+CSS = """
+.dark { --color-accent: var(--primary-300); }
+.gradio-container { width: 100%; max-width: 1360px !important; margin: 0 auto !important; }
+.html-container { padding: 0 !important; }
+.off-title { display: flex; flex-wrap: wrap; align-items: baseline; gap: 4px 16px; padding: 8px 0; }
+.off-title h1 { font-size: 1.9rem; margin: 0; letter-spacing: -0.02em; font-weight: 700; }
+.off-title p { margin: 0; color: var(--body-text-color-subdued); font-size: 1.05rem; }
+.off-status { font-size: .9rem; color: var(--body-text-color-subdued); }
+.off-status b { color: var(--body-text-color); }
+.off-sr { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
+  white-space: nowrap; }
+.off-answer, .off-picture, .off-cost, .off-why, .off-compare article {
+  background: var(--block-background-fill); border: 1px solid var(--border-color-primary);
+  border-radius: 12px; padding: 20px 24px; }
+[class^=off-] { box-sizing: border-box; }
+.off-headline { font-size: 1.7rem; line-height: 1.3; font-weight: 600; margin: 0 0 14px;
+  color: var(--body-text-color); }
+.off-words { line-height: 2.3; margin: 0 0 12px; }
+.off-word { padding: 4px 8px; border-radius: 6px; font-weight: 500; white-space: nowrap; }
+.off-word sub { font-size: .72em; margin-left: 4px; bottom: -.2em; }
+.off-changed { outline: 3px solid #c2410c; outline-offset: 1px; text-decoration: underline wavy; }
+.off-facts { display: flex; flex-wrap: wrap; gap: 2px 18px; margin: 0; font-size: .85rem;
+  color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
+.off-picture h3, .off-cost h3 { margin: 0 0 6px; font-size: 1.1rem; font-weight: 650; }
+.off-picture h4 { margin: 18px 0 8px; font-size: .95rem; font-weight: 600; }
+.off-hint { color: var(--body-text-color-subdued); font-size: .88rem; margin: 6px 0; }
+.off-picture button { font: inherit; color: inherit; background: none; border: 0; padding: 2px 4px;
+  cursor: pointer; border-radius: 4px; text-decoration: underline dotted;
+  text-underline-offset: 3px; }
+.off-picture button:focus-visible { outline: 2px solid var(--color-accent); }
+.off-picture button:hover { background: var(--background-fill-secondary); }
+.off-modality { display: flex; flex-wrap: wrap; align-items: center; gap: 6px 12px;
+  margin: 6px 0; }
+.off-modality button { min-width: 56px; text-align: left; }
+.off-bar { display: inline-flex; gap: 3px; }
+.off-count { font-size: .9rem; }
+.off-cell { box-sizing: border-box; display: inline-flex; align-items: center;
+  justify-content: center; min-width: 30px; height: 26px; border-radius: 5px; font-style: normal;
+  font-size: .8rem; border: 1px solid transparent; }
+.off-never { border: 1px dashed var(--body-text-color-subdued);
+  color: var(--body-text-color-subdued); }
+.off-caught-up { border: 2px solid var(--off-depth); color: var(--body-text-color);
+  background: repeating-linear-gradient(45deg, transparent 0 5px,
+    color-mix(in srgb, var(--off-depth) 45%, transparent) 5px 8px); }
+.off-scroll { overflow-x: auto; padding-bottom: 6px; }
+.off-scroll:focus-visible { outline: 2px solid var(--color-accent); }
+.off-grid { border-collapse: separate !important; border-spacing: 3px !important; font-size: .9rem;
+  width: auto !important; }
+.off-grid th, .off-grid td { border: 0; padding: 2px 4px; text-align: center; font-weight: 500; }
+.off-grid td.off-cell { display: table-cell; min-width: 38px; padding: 0; }
+.off-grid td.off-never { border: 1px dashed var(--border-color-primary); }
+.off-grid td.off-caught-up { border: 2px solid var(--off-depth); }
+.off-grid tbody th, .off-grid tfoot th, .off-grid thead th:first-child { text-align: right;
+  color: var(--body-text-color-subdued); padding-right: 10px; white-space: nowrap; }
+.off-legend { display: flex; flex-wrap: wrap; gap: 6px 20px; list-style: none; padding: 0;
+  margin: 12px 0 0; font-size: .88rem; }
+.off-legend li { display: flex; align-items: center; gap: 8px; margin: 0; }
+.off-meters { display: grid; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr));
+  gap: 14px 28px; margin: 10px 0 16px; }
+.off-meter, .off-stages { display: flex; flex-wrap: wrap; gap: 0 10px; align-items: baseline; }
+.off-meter > b, .off-stages > b { font-size: 1.25rem; }
+.off-meter > span, .off-stages > span { color: var(--body-text-color-subdued); font-size: .9rem; }
+.off-compare .off-meter > span { flex-basis: 100%; }
+.off-track, .off-split { flex-basis: 100%; display: flex; height: 10px; border-radius: 5px;
+  overflow: hidden; margin-top: 6px; }
+.off-track { background: repeating-linear-gradient(45deg, var(--border-color-primary) 0 4px,
+  transparent 4px 8px); border: 1px solid var(--border-color-primary); }
+.off-track i { background: #2f93ad; }
+.off-split i { min-width: 2px; flex-basis: 0; }
+.off-stages ul { display: flex; flex-wrap: wrap; gap: 4px 18px; list-style: none; padding: 0;
+  margin: 8px 0 0; font-size: .88rem; }
+.off-stages li { margin: 0; }
+.off-stages li i { display: inline-block; width: 10px; height: 10px; border-radius: 3px;
+  margin-right: 6px; }
+.off-error { border: 1px solid #c2410c; border-left-width: 6px; border-radius: 8px;
+  padding: 14px 18px; background: var(--block-background-fill); }
+.off-error p { margin: 0; font-size: 1.02rem; }
+.off-error p::before { content: "⚠ "; }
+.off-error small { color: var(--body-text-color-subdued); }
+.off-why { margin: 0; font-size: 1rem; }
+.off-save { text-decoration: underline; color: var(--body-text-color); }
+.off-empty { border: 2px dashed var(--border-color-primary); border-radius: 12px;
+  padding: 56px 24px; text-align: center; color: var(--body-text-color-subdued); }
+.off-compare { display: grid; gap: 16px;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); }
+.off-compare article { padding: 18px 20px; min-width: 0; }
+.off-compare h3 { margin: 0 0 8px; font-size: 1.05rem; font-weight: 650; }
+.off-compare [class^=off-] { box-sizing: border-box; }
+.off-headline { font-size: 1.3rem; margin-bottom: 10px; }
+.off-compare .off-picture { border: 0; padding: 0; background: none; }
+.off-verdict { display: inline-block; font-size: .85rem; font-weight: 600; padding: 2px 10px;
+  border-radius: 999px; border: 1px solid var(--border-color-primary); margin: 0 0 10px; }
+.off-presets .wrap { flex-direction: column; align-items: stretch; }
+.js-plotly-plot text:not(.bartext) { fill: var(--body-text-color) !important; }
+@media (max-width: 600px) {
+  .off-answer, .off-picture, .off-cost, .off-why { padding: 14px; }
+  [class^=off-] { box-sizing: border-box; }
+.off-headline { font-size: 1.35rem; }
+}
+"""

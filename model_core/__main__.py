@@ -1,0 +1,324 @@
+"""Command line: ``python -m model_core {caption,entail,evaluate,benchmark,train,prepare}``.
+
+Results go to stdout, messages to stderr. Exit codes: 0 ok, 1 failed, 2 wrong usage.
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model_core.checkpoint import default_checkpoint, save_checkpoint
+from model_core.config import load_config, load_preset, preset_names
+from model_core.errors import ConfigError, InputError, OfframpError
+from model_core.evaluation.benchmark import benchmark
+from model_core.evaluation.evaluate import evaluate
+from model_core.evaluation.examples import MAX_PIXELS, read_examples
+from model_core.predictor import DTYPES, Predictor
+from model_core.preprocessing import decode_photo
+from model_core.training.config import TrainConfig
+from model_core.training.loop import Trainer
+from model_core.training.prepare import SOURCES, prepare
+from model_core.types import Answer
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_DATA = Path("../shared/data/flickr8k")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = build_parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    try:
+        options.run(options)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (OfframpError, OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="python -m model_core",
+        description="Multi-exit vision-language model: answers, measurements, training.",
+        epilog="example: python -m model_core caption photo.jpg --policy similarity --json",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_caption(commands)
+    _add_entail(commands)
+    _add_evaluate(commands)
+    _add_benchmark(commands)
+    _add_train(commands)
+    _add_prepare(commands)
+    return parser
+
+
+def _add_caption(commands: Any) -> None:
+    parser = _model_command(
+        commands, "caption", "Describe photos.", "caption photo.jpg --policy balanced"
+    )
+    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
+    _add_policy(parser)
+    parser.set_defaults(run=_caption)
+
+
+def _add_entail(commands: Any) -> None:
+    parser = _model_command(
+        commands,
+        "entail",
+        "Does the photo entail a sentence?",
+        'entail photo.jpg --hypothesis "a dog runs"',
+    )
+    parser.add_argument("photo", type=Path, metavar="PHOTO")
+    parser.add_argument("--hypothesis", required=True, help="the sentence to judge")
+    parser.add_argument("--premise", help="a sentence that describes the photo")
+    _add_policy(parser)
+    parser.set_defaults(run=_entail)
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = _model_command(
+        commands,
+        "evaluate",
+        "Quality and saved work of a policy on a split.",
+        "evaluate --task caption --split val --policy balanced --json",
+    )
+    _add_examples(parser)
+    _add_policy(parser)
+    parser.set_defaults(run=_evaluate)
+
+
+def _add_benchmark(commands: Any) -> None:
+    parser = _model_command(
+        commands,
+        "benchmark",
+        "Wall-clock of policies against full depth, interleaved.",
+        "benchmark --task caption --policies full,balanced --batch-sizes 1,16 --num-examples 64",
+    )
+    _add_examples(parser)
+    parser.add_argument("--policies", default="full,balanced", help="presets or YAML files, by commas")
+    parser.add_argument("--batch-sizes", default="1,16", help="by commas")
+    parser.set_defaults(run=_benchmark)
+
+
+def _add_train(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "train",
+        "Train a model; a run that was stopped continues.",
+        "train --config configs/train/flickr8k.yaml --set num_steps=100",
+    )
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="A.B=C")
+    parser.set_defaults(run=_train)
+
+
+def _add_prepare(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "prepare",
+        "Write the folder format from a data set's official release.",
+        "prepare coco ~/coco data/coco",
+    )
+    parser.add_argument("kind", choices=SOURCES)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.set_defaults(run=_prepare)
+
+
+def _command(commands: Any, name: str, description: str, example: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=description,
+        description=description,
+        epilog=f"example: python -m model_core {example}",
+    )
+    return parser
+
+
+def _model_command(
+    commands: Any, name: str, description: str, example: str
+) -> argparse.ArgumentParser:
+    parser = _command(commands, name, description, example)
+    parser.add_argument("--checkpoint", type=Path, default=default_checkpoint(), metavar="FOLDER")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", choices=sorted(DTYPES), default="float32")
+    parser.add_argument("--threads", type=_positive, default=1, help="torch threads")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _add_policy(parser: argparse.ArgumentParser) -> None:
+    presets = ", ".join(preset_names())
+    parser.add_argument(
+        "--policy", default="full", help=f"a preset ({presets}) or a YAML file; default full"
+    )
+
+
+def _add_examples(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--task", choices=("caption", "entailment"), required=True)
+    parser.add_argument("--split", default="test", choices=("train", "val", "test"))
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA, metavar="DIR")
+    parser.add_argument("--num-examples", type=_positive, help="the first N only")
+    parser.add_argument(
+        "--with-premise", action="store_true", help="entailment: show the premise sentence too"
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
+    return number
+
+
+def _load(options: argparse.Namespace) -> Predictor:
+    return Predictor.load(options.checkpoint, options.device, options.dtype, options.threads)
+
+
+def _answers(
+    options: argparse.Namespace, task: str, photos: Sequence[Path], **text: str | None
+) -> list[Answer]:
+    exits = load_preset(options.policy).for_task(task)
+    predictor = _load(options)
+    requests = []
+    for path in photos:
+        try:
+            photo = decode_photo(path.read_bytes(), MAX_PIXELS)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        requests.append(predictor.request(task, photo, exits, **text))
+    return predictor.answer(requests)
+
+
+def _caption(options: argparse.Namespace) -> None:
+    answers = _answers(options, "caption", options.photos)
+    reports = [
+        {"photo": str(path), "caption": answer.text, **_report(answer, options.policy)}
+        for path, answer in zip(options.photos, answers, strict=True)
+    ]
+    if options.json:
+        _print_json(reports[0] if len(reports) == 1 else reports)
+        return
+    for path, answer in zip(options.photos, answers, strict=True):
+        print(f"{path}: {answer.text}\n{describe(answer)}")
+
+
+def _entail(options: argparse.Namespace) -> None:
+    (answer,) = _answers(
+        options,
+        "entailment",
+        [options.photo],
+        hypothesis=options.hypothesis,
+        premise=options.premise,
+    )
+    report = {
+        "photo": str(options.photo),
+        "label": answer.text,
+        "probabilities": answer.probabilities,
+        **_report(answer, options.policy),
+    }
+    if options.json:
+        _print_json(report)
+        return
+    shares = ", ".join(f"{name} {share:.2f}" for name, share in answer.probabilities.items())
+    print(f"{answer.text} ({shares})\n{describe(answer)}")
+
+
+def _report(answer: Answer, policy: str) -> dict[str, Any]:
+    return {"policy": policy, "trace": dataclasses.asdict(answer.trace)}
+
+
+def describe(answer: Answer) -> str:
+    """Where an answer left, in two lines."""
+    encoder, cost = answer.trace.encoder, answer.trace.cost
+    tokens = " ".join(f"{token.text or '[end]'}:{token.depth}" for token in answer.trace.decoder.tokens)
+    return (
+        f"  layers: image {encoder.image.depth}/{encoder.image.num_layers}, "
+        f"text {encoder.text.depth}/{encoder.text.num_layers}, tokens {tokens}\n"
+        f"  saved: layers {1 - cost.layers_run / cost.layers_full:.0%}, "
+        f"FLOPs {1 - cost.flops / cost.flops_full:.0%} of full depth"
+    )
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    exits = load_preset(options.policy).for_task(options.task)
+    predictor = _load(options)
+    examples = read_examples(
+        predictor,
+        options.task,
+        options.data,
+        options.split,
+        options.with_premise,
+        options.num_examples,
+    )
+    result = evaluate(predictor, options.task, options.split, examples, options.policy, exits)
+    _print_result(options, result)
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    names = options.policies.split(",")
+    policies = {name: load_preset(name).for_task(options.task) for name in names}
+    try:
+        batch_sizes = [_positive(text) for text in options.batch_sizes.split(",")]
+    except (ValueError, argparse.ArgumentTypeError) as error:
+        raise ConfigError(f"--batch-sizes {options.batch_sizes!r}: numbers by commas") from error
+    predictor = _load(options)
+    examples = read_examples(
+        predictor,
+        options.task,
+        options.data,
+        options.split,
+        options.with_premise,
+        options.num_examples,
+    )
+    _print_result(options, benchmark(predictor, options.task, examples, policies, batch_sizes))
+
+
+def _train(options: argparse.Namespace) -> None:
+    config = load_config(options.config, TrainConfig, options.overrides)
+    trained = Trainer(config).run()
+    folder = config.output_folder / "checkpoint"
+    save_checkpoint(trained.model, trained.tokenizer, folder, torch.float16)
+    print(folder)
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    _print_json(dataclasses.asdict(prepare(options.kind, options.source, options.target)))
+
+
+def _print_result(options: argparse.Namespace, result: Any) -> None:
+    values = dataclasses.asdict(result)
+    if options.json:
+        _print_json(values)
+        return
+    for row in values.get("rows", [values]):
+        print("  ".join(f"{name}={_brief(value)}" for name, value in row.items()))
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} {_brief(part)}" for name, part in value.items()) + "}"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

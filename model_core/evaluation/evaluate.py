@@ -1,0 +1,115 @@
+"""Quality and saved work of one policy on one split."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import Progress
+
+from model_core.config import ExitConfig
+from model_core.evaluation.examples import Example, batches, make_request
+from model_core.evaluation.metrics import caption_metrics, label_metrics, mean, relative_saving
+from model_core.predictor import Predictor
+from model_core.types import Answer
+
+BATCH_SIZE = 16
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Shares of the full-depth cost that were saved: MuE's layer count, and operations."""
+
+    layers: float
+    flops: float
+
+
+@dataclass(frozen=True)
+class MeanDepth:
+    """Mean layers run per example (image, text) and per token (decoder)."""
+
+    image: float
+    text: float
+    decoder: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What ``evaluate`` prints."""
+
+    task: str
+    split: str
+    policy: str
+    num_examples: int
+    metrics: dict[str, float]
+    saving: Saving
+    mean_depth: MeanDepth
+
+
+def answer_examples(
+    predictor: Predictor, task: str, examples: Sequence[Example], exits: ExitConfig
+) -> list[Answer]:
+    """Answers in order, with a progress bar on stderr."""
+    answers: list[Answer] = []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(f"{task} examples", total=len(examples))
+        for batch in batches(examples, BATCH_SIZE):
+            answers += predictor.answer(
+                [make_request(predictor, task, item, exits) for item in batch]
+            )
+            progress.update(bar, completed=len(answers))
+    return answers
+
+
+def evaluate(
+    predictor: Predictor,
+    task: str,
+    split: str,
+    examples: Sequence[Example],
+    policy: str,
+    exits: ExitConfig,
+) -> Evaluation:
+    """Metrics, saving and depths of ``exits`` (named ``policy``) on ``examples``."""
+    answers = answer_examples(predictor, task, examples, exits)
+    return Evaluation(
+        task=task,
+        split=split,
+        policy=policy,
+        num_examples=len(answers),
+        metrics=task_metrics(predictor, task, examples, answers),
+        saving=saving(answers),
+        mean_depth=mean_depth(answers),
+    )
+
+
+def task_metrics(
+    predictor: Predictor, task: str, examples: Sequence[Example], answers: Sequence[Answer]
+) -> dict[str, float]:
+    """The metrics that the task's configuration asks for."""
+    config = predictor.info.tasks[task]
+    texts = [answer.text for answer in answers]
+    if config.metric == "caption":
+        return caption_metrics(texts, [example.references for example in examples])
+    expected = [example.references[0] for example in examples]
+    return label_metrics(texts, expected, list(config.allowed_outputs))
+
+
+def saving(answers: Sequence[Answer]) -> Saving:
+    """Layers by MuE's formula (arXiv 2211.11152), and operations, over all answers."""
+    costs = [answer.trace.cost for answer in answers]
+    return Saving(
+        layers=relative_saving(
+            sum(cost.layers_run for cost in costs), sum(cost.layers_full for cost in costs)
+        ),
+        flops=relative_saving(
+            sum(cost.flops for cost in costs), sum(cost.flops_full for cost in costs)
+        ),
+    )
+
+
+def mean_depth(answers: Sequence[Answer]) -> MeanDepth:
+    """Mean exit depths."""
+    return MeanDepth(
+        image=mean([answer.trace.encoder.image.depth for answer in answers]),
+        text=mean([answer.trace.encoder.text.depth for answer in answers]),
+        decoder=mean([token.depth for answer in answers for token in answer.trace.decoder.tokens]),
+    )

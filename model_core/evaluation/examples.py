@@ -1,0 +1,66 @@
+"""Labelled examples of a data folder, as the measurements read them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_core.config import ExitConfig
+from model_core.predictor import Predictor
+from model_core.preprocessing import decode_photo
+from model_core.request import Request
+from model_core.training.data import read_captions, read_entailment
+
+MAX_PIXELS = 40_000_000
+
+
+@dataclass(frozen=True)
+class Example:
+    """A photo, the text of the task if it takes any, and what people answered."""
+
+    image: Path
+    references: tuple[str, ...]
+    hypothesis: str | None = None
+    premise: str | None = None
+
+
+def read_examples(
+    predictor: Predictor,
+    task: str,
+    folder: Path,
+    split: str,
+    has_premise: bool = False,
+    limit: int | None = None,
+) -> list[Example]:
+    """Examples of a task; ``has_premise`` shows the premise sentence where there is one.
+
+    Raises:
+        InputError: A file of the folder is missing or wrong.
+    """
+    images = folder / "images"
+    if predictor.info.tasks[task].takes_text:
+        examples = [
+            Example(
+                images / item.image,
+                (item.label,),
+                item.hypothesis,
+                item.premise if has_premise else None,
+            )
+            for item in read_entailment(folder, split)
+        ]
+    else:
+        examples = [
+            Example(images / item.image, item.captions) for item in read_captions(folder, split)
+        ]
+    return examples[:limit]
+
+
+def make_request(predictor: Predictor, task: str, example: Example, exits: ExitConfig) -> Request:
+    """The request of an example, its photo decoded from the file."""
+    photo = decode_photo(example.image.read_bytes(), MAX_PIXELS)
+    return predictor.request(task, photo, exits, example.hypothesis, example.premise)
+
+
+def batches(examples: Sequence[Example], size: int) -> Iterator[Sequence[Example]]:
+    """Consecutive runs of ``size`` examples; the last may be shorter."""
+    for start in range(0, len(examples), size):
+        yield examples[start : start + size]

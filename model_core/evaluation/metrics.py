@@ -1,0 +1,76 @@
+"""Quality metrics: CIDEr and BLEU of captions (pycocoevalcap), accuracy and recall of labels.
+
+The scorers are the reference implementation's. Its tokenizer needs a Java runtime, so sentences are
+split here by the rule that it amounts to for such captions: lower case, words and numbers, without
+punctuation.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from pycocoevalcap.bleu.bleu import Bleu
+from pycocoevalcap.cider.cider import Cider
+
+_WORD = re.compile(r"[a-z0-9]+(?:['’-][a-z0-9]+)*")
+
+
+def tokenize_caption(text: str) -> str:
+    """The words of a caption as the scorers compare them, joined by spaces."""
+    return " ".join(_WORD.findall(text.lower().replace("'s", " 's").replace(" 's", " s")))
+
+
+def caption_metrics(
+    captions: Sequence[str], references: Sequence[Sequence[str]]
+) -> dict[str, float]:
+    """Corpus scores ``cider`` and ``bleu1``..``bleu4``, 1.0 being a BLEU of 100.
+
+    Args:
+        captions: One per photo.
+        references: The human sentences of each photo, in the same order.
+
+    Raises:
+        ValueError: The lengths differ, or there is nothing to score.
+    """
+    if len(captions) != len(references) or not captions:
+        raise ValueError(f"{len(captions)} captions for {len(references)} sets of references")
+    given = {number: [tokenize_caption(text)] for number, text in enumerate(captions)}
+    wanted = {
+        number: [tokenize_caption(text) for text in texts]
+        for number, texts in enumerate(references)
+    }
+    bleu, _ = Bleu(4).compute_score(wanted, given, verbose=0)
+    cider, _ = Cider().compute_score(wanted, given)
+    return {"cider": float(cider)} | {
+        f"bleu{order}": float(score) for order, score in enumerate(bleu, start=1)
+    }
+
+
+def label_metrics(
+    predicted: Sequence[str], expected: Sequence[str], labels: Sequence[str]
+) -> dict[str, float]:
+    """``accuracy`` and ``recall_<label>`` of every label (0 for a label that never occurs).
+
+    Raises:
+        ValueError: The lengths differ, or there is nothing to score.
+    """
+    if len(predicted) != len(expected) or not expected:
+        raise ValueError(f"{len(predicted)} predictions for {len(expected)} labels")
+    hits = [given == wanted for given, wanted in zip(predicted, expected, strict=True)]
+    metrics = {"accuracy": sum(hits) / len(hits)}
+    for label in labels:
+        of_label = [hit for hit, wanted in zip(hits, expected, strict=True) if wanted == label]
+        metrics[f"recall_{label}"] = sum(of_label) / len(of_label) if of_label else 0.0
+    return metrics
+
+
+def mean(values: Sequence[float]) -> float:
+    """Arithmetic mean; 0 for nothing."""
+    return sum(values) / len(values) if values else 0.0
+
+
+def relative_saving(run: float, full: float) -> float:
+    """Share of ``full`` that was not spent, ``1 - run / full``."""
+    return 1.0 - run / full
+
+
+QUALITY_METRIC: Mapping[str, str] = {"caption": "cider", "accuracy": "accuracy"}

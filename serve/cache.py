@@ -1,0 +1,221 @@
+"""The result cache: what makes two requests the same, how an answer is stored, and never failing.
+
+A key covers everything the answer depends on. Where a parameter cannot matter it is left out, so
+that the full-depth answer is found however it was asked for. Values are JSON with a format version;
+what cannot be read is a miss, and so is a server that does not answer.
+"""
+
+import hashlib
+import json
+import logging
+import time
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from PIL import Image
+from pydantic import ValidationError
+from redis.exceptions import RedisError
+
+from model_core.config import CatchUp, ExitConfig
+from model_core.policies import ExitSite, NeverPolicy
+from model_core.types import Answer
+from serve import schemas
+from serve.cache_backends import CacheBackend, MemoryBackend, RedisBackend
+from serve.settings import ServeSettings
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+RETRY_AFTER_S = 1.0
+
+BackendName = Literal["redis", "embedded", "memory", "off"]
+
+
+class CachedAnswer(schemas.WireModel):
+    """What is kept of an answer; the policy and the ids belong to the request."""
+
+    format_version: Literal[1] = 1
+    task: str
+    text: str
+    probabilities: dict[str, float]
+    trace: schemas.ExitTrace
+
+    @classmethod
+    def from_answer(cls, answer: Answer) -> "CachedAnswer":
+        """The wire form of what the model answered."""
+        return cls(
+            task=answer.task,
+            text=answer.text,
+            probabilities=dict(answer.probabilities),
+            trace=schemas.ExitTrace.model_validate(answer.trace),
+        )
+
+
+@dataclass(frozen=True)
+class KeyParts:
+    """Everything an answer depends on.
+
+    Attributes:
+        model_hash: Of the weights.
+        preprocessing_version: Of the photo's way to the model.
+        numerics: Type of the numbers the model computes with.
+        task: Name of the task.
+        pixels: ``hash_pixels`` of the decoded photo.
+        texts: Normalised texts of the caller by field; None where absent.
+        max_new_tokens: Most decoding steps.
+        exits: The policies in force.
+    """
+
+    model_hash: str
+    preprocessing_version: str
+    numerics: str
+    task: str
+    pixels: str
+    texts: Mapping[str, str | None]
+    max_new_tokens: int
+    exits: ExitConfig
+
+
+def normalise_text(text: str) -> str:
+    """Composed characters, single spaces: the form in which a text is compared and computed."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def hash_pixels(photo: Image.Image) -> str:
+    """A digest of what the model sees: mode, size and decoded bytes; the file does not matter."""
+    digest = hashlib.sha256(f"{photo.mode} {photo.width}x{photo.height} ".encode())
+    digest.update(photo.tobytes())
+    return digest.hexdigest()
+
+
+def cache_key(parts: KeyParts) -> str:
+    """The name under which the answer is kept."""
+    values = {
+        "format": FORMAT_VERSION,
+        "model": parts.model_hash,
+        "preprocessing": parts.preprocessing_version,
+        "numerics": parts.numerics,
+        "task": parts.task,
+        "pixels": parts.pixels,
+        "texts": dict(parts.texts),
+        "decoding": {"method": "greedy", "max_new_tokens": parts.max_new_tokens},
+        "exits": _relevant_exits(parts.exits),
+    }
+    text = json.dumps(values, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return f"offramp:{FORMAT_VERSION}:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _relevant_exits(exits: ExitConfig) -> dict[str, Any]:
+    """The policies without what cannot change the answer; empty at full depth."""
+    relevant: dict[str, Any] = {}
+    for site in ExitSite:
+        policy = getattr(exits, site.value)
+        if not isinstance(policy, NeverPolicy):
+            relevant[site.value] = policy.model_dump(mode="json")
+    if ExitSite.DECODER.value in relevant:
+        relevant["catch_up"] = CatchUp(exits.catch_up).value
+    return relevant
+
+
+class ResultCache:
+    """Answers by key; every failure of the backend is a miss, logged once until it is over."""
+
+    def __init__(self, backend: CacheBackend | None, name: BackendName) -> None:
+        self._backend = backend
+        self._name: BackendName = name
+        self._failed_at: float | None = None
+
+    @classmethod
+    def from_settings(cls, settings: ServeSettings) -> "ResultCache":
+        """The cache the settings ask for; it connects on first use."""
+        if not settings.cache:
+            return cls(None, "off")
+        if settings.redis_url is not None:
+            url = settings.redis_url.get_secret_value()
+            return cls(RedisBackend(url, settings.cache_ttl_s), settings.cache_backend_name)
+        memory = MemoryBackend(settings.memory_cache_entries, settings.cache_ttl_s)
+        return cls(memory, "memory")
+
+    @property
+    def name(self) -> BackendName:
+        """Which backend this is."""
+        return self._name
+
+    @property
+    def is_on(self) -> bool:
+        """False when every request is computed."""
+        return self._backend is not None
+
+    @property
+    def is_up(self) -> bool:
+        """False since the backend last failed."""
+        return self._failed_at is None
+
+    async def get(self, key: str) -> CachedAnswer | None:
+        """The answer kept under ``key``; None when there is none, or none that can be read."""
+        if self._backend is None or self._is_resting():
+            return None
+        try:
+            value = await self._backend.get(key)
+        except (RedisError, OSError) as error:
+            self._note_failure(error)
+            return None
+        self._note_success()
+        return None if value is None else _decode(value)
+
+    async def set(self, key: str, answer: CachedAnswer) -> None:
+        """Keeps an answer, if the backend is there."""
+        if self._backend is None or self._is_resting():
+            return
+        try:
+            await self._backend.set(key, answer.model_dump_json().encode())
+        except (RedisError, OSError) as error:
+            self._note_failure(error)
+        else:
+            self._note_success()
+
+    async def check(self) -> bool:
+        """Asks the backend whether it is there; True when it is, or when there is none."""
+        if self._backend is None:
+            return True
+        try:
+            await self._backend.ping()
+        except (RedisError, OSError) as error:
+            self._note_failure(error)
+            return False
+        self._note_success()
+        return True
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        if self._backend is not None:
+            try:
+                await self._backend.aclose()
+            except (RedisError, OSError) as error:
+                logger.debug("closing the result cache failed: %s", type(error).__name__)
+
+    def _is_resting(self) -> bool:
+        """True shortly after a failure, so that a silent server costs one timeout, not each."""
+        return self._failed_at is not None and time.monotonic() - self._failed_at < RETRY_AFTER_S
+
+    def _note_failure(self, error: Exception) -> None:
+        if self._failed_at is None:
+            logger.warning(
+                "result cache (%s) is down, computing every answer: %s", self._name, error
+            )
+        self._failed_at = time.monotonic()
+
+    def _note_success(self) -> None:
+        if self._failed_at is not None:
+            logger.info("result cache (%s) is up again", self._name)
+        self._failed_at = None
+
+
+def _decode(value: bytes) -> CachedAnswer | None:
+    try:
+        return CachedAnswer.model_validate_json(value)
+    except ValidationError:
+        logger.warning("an entry of the result cache cannot be read; computing the answer")
+        return None

@@ -1,0 +1,107 @@
+"""The thin Ray wrapper: one replica is the HTTP ingress and the engine in one process.
+
+``build_app`` is what ``serve run`` and ``serve deploy`` call with the ``args`` of a file in
+``configs/serve``; ``python -m serve`` calls ``bind_app`` with settings it has already resolved.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import ray.serve as ray_serve
+from fastapi import FastAPI
+from ray.serve import Application
+
+from model_core.checkpoint import default_checkpoint
+from model_core.predictor import Predictor
+from serve.api import create_app
+from serve.cache import ResultCache
+from serve.engine import Engine, EngineLimits
+from serve.errors import OverloadedError
+from serve.service import Service
+from serve.settings import ServeSettings
+
+logger = logging.getLogger(__name__)
+
+DEPLOYMENT_NAME = "offramp"
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+# Room for requests that our own queue refuses with a sentence; beyond it Ray's proxy refuses.
+SPARE_REQUESTS = 64
+
+
+class OfframpReplica:
+    """Loads the model, starts the engine, and gives Ray the ASGI application."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        logging.basicConfig(level=settings.log_level, format=LOG_FORMAT)
+        self._service = load_service(settings)
+        self._service.warm_up()
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        """The application; Ray asks for it once the constructor is through."""
+        return create_app(self._service)
+
+    def reconfigure(self, user_config: Mapping[str, Any]) -> None:
+        """Changes the default policy while requests go on.
+
+        Raises:
+            ValueError: A field other than ``default_policy``.
+            InvalidInputError: No such preset.
+        """
+        unknown = set(user_config) - {"default_policy"}
+        if unknown:
+            raise ValueError(f"user_config: unknown {sorted(unknown)}; allowed is default_policy")
+        if "default_policy" in user_config:
+            self._service.policies.default = user_config["default_policy"]
+            logger.info("the default policy is now %s", self._service.policies.default)
+
+    def check_health(self) -> None:
+        """Ray replaces the replica when this raises.
+
+        Raises:
+            RuntimeError: The engine's thread has ended.
+        """
+        if not self._service.engine.is_alive:
+            raise RuntimeError("the engine's thread has ended")
+
+
+def load_service(settings: ServeSettings) -> Service:
+    """The service of one replica, with its model loaded and its engine running."""
+    predictor = Predictor.load(
+        settings.checkpoint or default_checkpoint(),
+        device=settings.device,
+        dtype=settings.dtype,
+        num_threads=settings.num_threads,
+    )
+    limits = EngineLimits(
+        settings.queue_limit, settings.max_admit_per_step, settings.request_timeout_s
+    )
+    engine = Engine(lambda: predictor.new_slots(settings.num_slots), limits)
+    return Service(predictor, engine, ResultCache.from_settings(settings), settings)
+
+
+def build_app(args: Mapping[str, Any]) -> Application:
+    """The application for a Serve configuration file; ``args`` are fields of ``ServeSettings``.
+
+    Raises:
+        ConfigError: A field is wrong.
+    """
+    return bind_app(ServeSettings.resolve(args))
+
+
+def bind_app(settings: ServeSettings, options: Mapping[str, Any] | None = None) -> Application:
+    """The application for settings, with options of the deployment laid over the defaults."""
+    max_ongoing = settings.num_slots + settings.queue_limit + SPARE_REQUESTS
+    chosen: dict[str, Any] = {
+        "max_ongoing_requests": max_ongoing,
+        "max_queued_requests": settings.queue_limit,
+        "backpressure_config": {"status_code": OverloadedError.status, "retry_after_s": 1},
+        "graceful_shutdown_wait_loop_s": 0.2,
+        "graceful_shutdown_timeout_s": 5.0,
+        **(options or {}),
+    }
+    if settings.num_replicas is not None:
+        chosen["num_replicas"] = settings.num_replicas
+    ingress = ray_serve.ingress()(OfframpReplica)
+    deployment = ray_serve.deployment(name=DEPLOYMENT_NAME)(ingress)
+    return deployment.options(**chosen).bind(settings)

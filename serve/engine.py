@@ -1,0 +1,266 @@
+"""The engine: one thread that drives the model's slots, so that requests join and leave a batch.
+
+Between two decoding steps the thread drops what was cancelled or is late, admits a few waiting
+requests, and goes on. It knows neither Ray nor HTTP nor asyncio; its face to them is
+``submit``, which gives a ``concurrent.futures.Future``. Cancelling that future frees the slot
+within one step. An exception of the model fails the requests involved and nothing else.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from model_core.errors import InputError
+from model_core.types import Answer, StepEvent
+from serve.errors import (
+    DeadlineExceededError,
+    EngineError,
+    OverloadedError,
+    ServiceError,
+    UnavailableError,
+)
+
+logger = logging.getLogger(__name__)
+
+EventListener = Callable[[StepEvent], None]
+
+
+class SlotsLike(Protocol):
+    """What the engine needs of ``model_core.predictor.Slots``; only its thread calls these."""
+
+    @property
+    def num_free(self) -> int: ...
+
+    def admit(self, requests: Sequence[Any]) -> list[int]: ...
+
+    def step(self) -> list[StepEvent]: ...
+
+    def result(self, slot: int) -> Answer: ...
+
+    def release(self, slot: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class EngineLimits:
+    """How much the engine takes on.
+
+    Attributes:
+        queue_limit: Most requests waiting for a slot.
+        max_admit_per_step: Most requests encoded between two steps, so that decoding never starves.
+        timeout_s: Time from ``submit`` to the answer.
+    """
+
+    queue_limit: int = 64
+    max_admit_per_step: int = 4
+    timeout_s: float = 30.0
+
+
+@dataclass(eq=False)
+class _Job:
+    request: Any
+    future: Future[Answer]
+    submitted_at: float
+    deadline: float
+    on_event: EventListener | None
+
+    def is_over(self, now: float) -> bool:
+        """True when nobody waits any more; a late job is told so."""
+        if self.future.cancelled():
+            return True
+        if now < self.deadline:
+            return False
+        limit_s = self.deadline - self.submitted_at
+        self.fail(DeadlineExceededError(f"no answer within {limit_s:g} s; try again later"))
+        return True
+
+    def finish(self, answer: Answer) -> None:
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_exception(error)
+
+
+class Engine:
+    """Runs submitted requests on the slots of one model, from its own thread."""
+
+    def __init__(self, make_slots: Callable[[], SlotsLike], limits: EngineLimits) -> None:
+        """Starts the thread.
+
+        Args:
+            make_slots: Gives empty slots; called again when a failed step may have left the old
+                ones inconsistent.
+            limits: Queue, admission and time limits.
+        """
+        self._make_slots = make_slots
+        self._limits = limits
+        self._slots = make_slots()
+        self._num_slots = self._slots.num_free
+        self._waiting: deque[_Job] = deque()
+        self._running: dict[int, _Job] = {}
+        self._wake = threading.Condition()
+        self._drain_until: float | None = None
+        self._mean_answer_s = 0.1
+        self._thread = threading.Thread(target=self._run, name="offramp-engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def num_slots(self) -> int:
+        """Requests that can be decoded together."""
+        return self._num_slots
+
+    @property
+    def num_waiting(self) -> int:
+        """Requests without a slot."""
+        return len(self._waiting)
+
+    @property
+    def num_running(self) -> int:
+        """Occupied slots."""
+        return len(self._running)
+
+    @property
+    def is_alive(self) -> bool:
+        """True while the thread takes requests."""
+        return self._thread.is_alive() and self._drain_until is None
+
+    def submit(self, request: Any, on_event: EventListener | None = None) -> Future[Answer]:
+        """The future answer of a request made by the predictor.
+
+        Args:
+            request: From ``Predictor.request``.
+            on_event: Called in the engine's thread after each step of this request; must be quick.
+
+        Raises:
+            OverloadedError: The queue is full.
+            UnavailableError: The engine is closed.
+        """
+        now = time.monotonic()
+        job = _Job(request, Future(), now, now + self._limits.timeout_s, on_event)
+        with self._wake:
+            if not self.is_alive:
+                raise UnavailableError("the service is stopping; try again in a moment")
+            if len(self._waiting) >= self._limits.queue_limit:
+                raise OverloadedError(
+                    f"the queue is full ({self._limits.queue_limit} requests wait)",
+                    self._retry_after_s(),
+                )
+            self._waiting.append(job)
+            self._wake.notify()
+        return job.future
+
+    def close(self, drain_s: float = 5.0) -> None:
+        """Takes no more requests, finishes what it has for ``drain_s``, fails the rest, joins."""
+        with self._wake:
+            if self._drain_until is None:
+                self._drain_until = time.monotonic() + drain_s
+            self._wake.notify()
+        self._thread.join(timeout=drain_s + 30.0)
+
+    def _retry_after_s(self) -> int:
+        queue_s = self._mean_answer_s * len(self._waiting) / max(1, self._num_slots)
+        return min(30, max(1, math.ceil(queue_s)))
+
+    def _run(self) -> None:
+        try:
+            while self._wait_for_work():
+                self._drop_abandoned()
+                self._admit_waiting()
+                self._step()
+        finally:
+            self._fail_rest()
+
+    def _wait_for_work(self) -> bool:
+        """Blocks while idle; False when the thread should end."""
+        with self._wake:
+            while not self._waiting and not self._running and self._drain_until is None:
+                self._wake.wait()
+            if self._drain_until is None:
+                return True
+            has_work = bool(self._waiting or self._running)
+            return has_work and time.monotonic() < self._drain_until
+
+    def _drop_abandoned(self) -> None:
+        now = time.monotonic()
+        for slot in [slot for slot, job in self._running.items() if job.is_over(now)]:
+            del self._running[slot]
+            self._slots.release(slot)
+        with self._wake:
+            self._waiting = deque(job for job in self._waiting if not job.is_over(now))
+
+    def _admit_waiting(self) -> None:
+        num_wanted = min(self._slots.num_free, self._limits.max_admit_per_step)
+        with self._wake:
+            jobs = [self._waiting.popleft() for _ in range(min(num_wanted, len(self._waiting)))]
+        if jobs:
+            self._admit(jobs)
+
+    def _admit(self, jobs: list[_Job]) -> None:
+        """Admits together; when that fails, one by one, so that only the culprit is failed."""
+        try:
+            slots = self._slots.admit([job.request for job in jobs])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is these requests' alone
+            if len(jobs) > 1:
+                for job in jobs:
+                    self._admit([job])
+            else:
+                jobs[0].fail(_as_service_error(error, "admitting a request failed"))
+            return
+        self._running.update(zip(slots, jobs, strict=True))
+
+    def _step(self) -> None:
+        if not self._running:
+            return
+        try:
+            events = self._slots.step()
+            finished = {e.slot: self._slots.result(e.slot) for e in events if e.is_finished}
+        except Exception as error:  # noqa: BLE001 - whatever it is, the thread goes on
+            self._fail_batch(_as_service_error(error, "a decoding step failed"))
+            return
+        for event in events:
+            self._deliver(event, finished.get(event.slot))
+
+    def _deliver(self, event: StepEvent, answer: Answer | None) -> None:
+        job = self._running[event.slot]
+        if job.on_event is not None:
+            try:
+                job.on_event(event)
+            except Exception:
+                logger.exception("a listener failed; its request goes on without it")
+                job.on_event = None
+        if answer is not None:
+            del self._running[event.slot]
+            self._slots.release(event.slot)
+            self._mean_answer_s += 0.1 * (time.monotonic() - job.submitted_at - self._mean_answer_s)
+            job.finish(answer)
+
+    def _fail_batch(self, error: Exception) -> None:
+        """Fails every request in the batch, and starts over with clean slots."""
+        jobs, self._running = list(self._running.values()), {}
+        for job in jobs:
+            job.fail(error)
+        self._slots = self._make_slots()
+
+    def _fail_rest(self) -> None:
+        with self._wake:
+            if self._drain_until is None:
+                self._drain_until = time.monotonic()
+            jobs = [*self._running.values(), *self._waiting]
+            self._running.clear()
+            self._waiting.clear()
+        for job in jobs:
+            job.fail(UnavailableError("the service is stopping; try again in a moment"))
+
+
+def _as_service_error(error: Exception, what: str) -> Exception:
+    if isinstance(error, ServiceError | InputError):
+        return error
+    logger.error("%s", what, exc_info=error)
+    return EngineError(f"{what}; the cause is in the service's log")

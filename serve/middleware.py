@@ -1,0 +1,164 @@
+"""Around every request: its id, the limit of its body, its log line, and the last-resort error.
+
+Pure ASGI, because a body must be counted while it is read, and a cancelled request must stay
+cancelled. No photo and no text of a user is ever logged.
+"""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve.errors import PayloadTooLargeError, ServiceError, error_answer
+from serve.metrics import ServiceMetrics
+from serve.schemas import CacheState, ExitTrace
+
+logger = logging.getLogger(__name__)
+
+REQUEST_ID_HEADER = "x-request-id"
+CLIENT_CLOSED_REQUEST = 499
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SCOPE_KEY = "offramp.context"
+
+
+@dataclass
+class RequestContext:
+    """What is known of a request, for its answer and its log line."""
+
+    request_id: str
+    started_at: float = field(default_factory=time.monotonic)
+    status: int = CLIENT_CLOSED_REQUEST
+    answers: list[str] = field(default_factory=list)
+
+    def note_answer(self, policy: str | None, cache: CacheState, trace: ExitTrace) -> None:
+        """Keeps policy, cache state and depths for the log line."""
+        tokens = [str(token.depth) for token in trace.decoder.tokens]
+        image, text = trace.encoder.image.depth, trace.encoder.text.depth
+        self.answers.append(
+            f"policy={policy or 'explicit'} cache={cache} depths={image}/{text}/{','.join(tokens)}"
+        )
+
+
+def context_of(request: Request) -> RequestContext:
+    """The context the middleware made for this request."""
+    context = request.scope[_SCOPE_KEY]
+    assert isinstance(context, RequestContext)
+    return context
+
+
+def error_response(error: ServiceError, request_id: str) -> Response:
+    """The answer that an error becomes."""
+    return make_error_response(error.status, error.code, str(error), request_id, error.headers)
+
+
+def make_error_response(
+    status: int,
+    code: str,
+    message: str,
+    request_id: str,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """An ``ErrorAnswer`` as a response."""
+    body = error_answer(code, message, request_id).model_dump_json()
+    return Response(body, status, headers=headers, media_type="application/json")
+
+
+class RequestMiddleware:
+    """Gives each HTTP request its context, and watches over it."""
+
+    def __init__(
+        self, app: ASGIApp, metrics: ServiceMetrics, model_hash: str, max_body_bytes: int
+    ) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._model_hash = model_hash[:12]
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        context = RequestContext(_request_id(Request(scope)))
+        scope[_SCOPE_KEY] = context
+        try:
+            await self._watch(scope, receive, send, context)
+        finally:
+            self._report(scope, context)
+
+    async def _watch(
+        self, scope: Scope, receive: Receive, send: Send, context: RequestContext
+    ) -> None:
+        has_started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal has_started
+            if message["type"] == "http.response.start":
+                has_started = True
+                context.status = message["status"]
+                header = (REQUEST_ID_HEADER.encode(), context.request_id.encode())
+                message["headers"] = [*message.get("headers", ()), header]
+            await send(message)
+
+        limited = _limit_body(scope, receive, self._max_body_bytes)
+        try:
+            await self._app(scope, limited, send_with_id)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            logger.exception("request %s failed", context.request_id)
+            if has_started:
+                raise
+            response = make_error_response(
+                500, ServiceError.code, "the service failed; its log has the cause under this id",
+                context.request_id,
+            )  # fmt: skip
+            await response(scope, receive, send_with_id)
+
+    def _report(self, scope: Scope, context: RequestContext) -> None:
+        seconds = time.monotonic() - context.started_at
+        route = getattr(scope.get("route"), "path", "unmatched")
+        self._metrics.count_request(route, context.status, seconds)
+        logger.log(
+            logging.DEBUG if route in ("/healthz", "/readyz", "/metrics") else logging.INFO,
+            "id=%s route=%s status=%d ms=%.1f model=%s %s",
+            context.request_id,
+            route,
+            context.status,
+            1000 * seconds,
+            self._model_hash,
+            " | ".join(context.answers),
+        )
+
+
+def _request_id(request: Request) -> str:
+    """The caller's id when it is harmless, else a new one."""
+    given = request.headers.get(REQUEST_ID_HEADER, "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _limit_body(scope: Scope, receive: Receive, max_bytes: int) -> Receive:
+    """``receive`` that refuses a body over the limit, whether or not its length was announced."""
+    announced = Request(scope).headers.get("content-length", "")
+    num_bytes = 0
+
+    async def limited() -> Message:
+        nonlocal num_bytes
+        if announced.isdecimal() and int(announced) > max_bytes:
+            raise PayloadTooLargeError(f"body: {announced} bytes; at most {max_bytes} are allowed")
+        message = await receive()
+        if message["type"] == "http.request":
+            num_bytes += len(message.get("body", b""))
+            if num_bytes > max_bytes:
+                raise PayloadTooLargeError(
+                    f"body: more than the {max_bytes} bytes that are allowed"
+                )
+        return message
+
+    return limited

@@ -1,0 +1,109 @@
+"""The exits that hold for a request: presets by name, or rules spelled out.
+
+Only the shipped presets can be named over HTTP, never a file.
+"""
+
+from dataclasses import dataclass
+
+from model_core.config import ExitConfig, PresetConfig, load_preset, parse_config, preset_names
+from model_core.errors import ConfigError
+from model_core.policies import POLICIES, ExitSite, FixedDepthPolicy
+from serve import schemas
+from serve.errors import InvalidInputError, describe_value
+
+
+@dataclass(frozen=True)
+class ChosenPolicy:
+    """The exits of one answer.
+
+    Attributes:
+        name: Of the preset; None when the request spelled its rules out.
+        exits: The policies per site.
+    """
+
+    name: str | None
+    exits: ExitConfig
+
+    def as_wire(self) -> schemas.PolicyInForce:
+        """How the answer names it."""
+        return schemas.PolicyInForce(name=self.name, rules=to_rules(self.exits))
+
+
+class PolicyBook:
+    """The presets, the default among them, and the limits of the model they apply to."""
+
+    def __init__(self, default: str, num_encoder_layers: int, num_decoder_layers: int) -> None:
+        self._presets: dict[str, PresetConfig] = {
+            name: load_preset(name) for name in preset_names()
+        }
+        self._limits = {
+            ExitSite.IMAGE: num_encoder_layers,
+            ExitSite.TEXT: num_encoder_layers,
+            ExitSite.DECODER: num_decoder_layers,
+        }
+        self.default = default
+
+    @property
+    def default(self) -> str:
+        """The preset of a request that names none."""
+        return self._default
+
+    @default.setter
+    def default(self, name: str) -> None:
+        self._preset(name)
+        self._default = name
+
+    def choose(self, choice: schemas.PolicyChoice | None, task: str) -> ChosenPolicy:
+        """The exits that a request asks for.
+
+        Raises:
+            InvalidInputError: No such preset, or rules that the model cannot follow.
+        """
+        if isinstance(choice, schemas.ExitRules):
+            return ChosenPolicy(None, self._parse_rules(choice))
+        name = self._default if choice is None else choice
+        return ChosenPolicy(name, self._preset(name).for_task(task))
+
+    def report(self, tasks: list[str]) -> schemas.PoliciesReport:
+        """Every preset with its rules per task."""
+        presets = [
+            schemas.PresetReport(
+                name=name,
+                description=preset.description,
+                tasks={task: to_rules(preset.for_task(task)) for task in tasks},
+            )
+            for name, preset in self._presets.items()
+        ]
+        return schemas.PoliciesReport(default=self._default, presets=presets, kinds=list(POLICIES))
+
+    def _preset(self, name: str) -> PresetConfig:
+        try:
+            return self._presets[name]
+        except KeyError:
+            raise InvalidInputError(
+                f"policy: unknown preset {describe_value(name)}; use one of "
+                f"{', '.join(self._presets)}, or spell the rules out"
+            ) from None
+
+    def _parse_rules(self, rules: schemas.ExitRules) -> ExitConfig:
+        try:
+            exits = parse_config(rules.model_dump(mode="json"), ExitConfig, source="policy")
+        except ConfigError as error:
+            raise InvalidInputError(str(error)) from error
+        for site, num_layers in self._limits.items():
+            policy = getattr(exits, site.value)
+            depths = {"min_depth": policy.min_depth}
+            if isinstance(policy, FixedDepthPolicy):
+                depths["depth"] = policy.depth
+            for field, depth in depths.items():
+                if depth > num_layers:
+                    raise InvalidInputError(
+                        f"policy.{site.value}.{field}: {depth} is more than this model has; "
+                        f"allowed are 1 to {num_layers}"
+                    )
+        return exits
+
+
+def to_rules(exits: ExitConfig) -> schemas.ExitRules:
+    """The wire form of exits."""
+    return schemas.ExitRules.model_validate(exits.model_dump(mode="json"))

@@ -1,0 +1,281 @@
+"""The life of a request behind the HTTP surface: photo, key, cache, engine, answer.
+
+It knows no web framework. Requests that are the same at the same time are computed once; a request
+that is cancelled frees its slot; a cache that is down is a cache that misses.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from PIL import Image
+
+from model_core.config import ExitConfig, TaskConfig
+from model_core.preprocessing import decode_photo
+from serve import schemas
+from serve.cache import CachedAnswer, KeyParts, ResultCache, cache_key, hash_pixels, normalise_text
+from serve.engine import Engine
+from serve.errors import DeadlineExceededError, InvalidInputError
+from serve.flight import SingleFlight
+from serve.metrics import ServiceMetrics
+from serve.policy_book import ChosenPolicy, PolicyBook
+from serve.settings import ServeSettings
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+class ModelInfoLike(Protocol):
+    """What the service reports of a model; ``model_core.predictor.ModelInfo`` has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def hash(self) -> str: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def num_encoder_layers(self) -> int: ...
+    @property
+    def num_decoder_layers(self) -> int: ...
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def vocabulary_size(self) -> int: ...
+    @property
+    def num_parameters(self) -> int: ...
+    @property
+    def preprocessing_version(self) -> str: ...
+    @property
+    def tasks(self) -> Mapping[str, TaskConfig]: ...
+
+
+class PredictorLike(Protocol):
+    """What the service needs of ``model_core.predictor.Predictor``."""
+
+    @property
+    def info(self) -> ModelInfoLike: ...
+
+    def request(
+        self,
+        task: str,
+        photo: Image.Image,
+        exits: ExitConfig,
+        hypothesis: str | None = None,
+        premise: str | None = None,
+        max_new_tokens: int | None = None,
+    ) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded photo and the digest of its pixels."""
+
+    image: Image.Image
+    digest: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked about a photo; texts are normalised."""
+
+    task: str
+    photo: Photo
+    hypothesis: str | None
+    premise: str | None
+    max_new_tokens: int
+
+
+@dataclass(frozen=True)
+class ServedAnswer:
+    """An answer, where it came from, and the exits it was asked with."""
+
+    content: CachedAnswer
+    cache: schemas.CacheState
+    policy: ChosenPolicy
+
+
+class Service:
+    """Answers questions with one model; belongs to one event loop."""
+
+    def __init__(
+        self, predictor: PredictorLike, engine: Engine, cache: ResultCache, settings: ServeSettings
+    ) -> None:
+        self.info = predictor.info
+        self.engine = engine
+        self.cache = cache
+        self.settings = settings
+        self.metrics = ServiceMetrics(engine)
+        self.policies = PolicyBook(
+            settings.default_policy, self.info.num_encoder_layers, self.info.num_decoder_layers
+        )
+        self._predictor = predictor
+        self._flights: SingleFlight[CachedAnswer] = SingleFlight()
+        self._workers = ThreadPoolExecutor(settings.num_decode_threads, "offramp-photo")
+
+    async def question(
+        self,
+        task: str,
+        photo: bytes,
+        hypothesis: str | None = None,
+        premise: str | None = None,
+        max_new_tokens: int | None = None,
+    ) -> Question:
+        """A checked question with its photo decoded.
+
+        Raises:
+            InvalidInputError: A field cannot be used with this task.
+            InputError: The photo cannot be used.
+        """
+        config = self._task(task)
+        hypothesis = self._text("hypothesis", hypothesis)
+        premise = self._text("premise", premise)
+        _check_texts(task, config, hypothesis, premise)
+        hypothesis, premise = hypothesis or None, premise or None
+        limit = config.max_new_tokens
+        if max_new_tokens is not None and max_new_tokens > limit:
+            raise InvalidInputError(
+                f"max_new_tokens: {max_new_tokens} is too many; allowed are 1 to {limit}"
+            )
+        decoded = await self._in_worker(lambda: self._decode(photo))
+        return Question(task, decoded, hypothesis, premise, max_new_tokens or limit)
+
+    async def answer(
+        self, question: Question, policy: ChosenPolicy, is_cached: bool = True
+    ) -> ServedAnswer:
+        """The answer under one policy, within the time limit.
+
+        Args:
+            question: From ``question``.
+            policy: From ``policies.choose``.
+            is_cached: False: computed for this request alone, and not kept.
+
+        Raises:
+            ServiceError: 429, 500, 503 or 504.
+            InputError: The text is too long for the model.
+        """
+        try:
+            async with asyncio.timeout(self.settings.request_timeout_s):
+                served = await self._answer(question, policy, is_cached and self.cache.is_on)
+        except TimeoutError:
+            limit_s = self.settings.request_timeout_s
+            raise DeadlineExceededError(
+                f"no answer within {limit_s:g} s; try again later"
+            ) from None
+        self.metrics.count_answer(served.cache, served.content.trace)
+        return served
+
+    def warm_up(self, timeout_s: float = 120.0) -> None:
+        """Runs each task once, so that the first visitor does not pay for first-time work."""
+        started = time.monotonic()
+        grey = Image.new("RGB", (64, 64), "grey")
+        for name, task in self.info.tasks.items():
+            text = "a photo" if task.takes_text else None
+            request = self._predictor.request(name, grey, ExitConfig(), hypothesis=text)
+            self.engine.submit(request).result(timeout=timeout_s)
+        seconds = time.monotonic() - started
+        logger.info("model %s is warm after %.1f s", self.info.hash[:12], seconds)
+
+    async def aclose(self) -> None:
+        """Stops the engine and the cache; what was admitted is finished first."""
+        await asyncio.to_thread(self.engine.close)
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        await self.cache.aclose()
+
+    async def _answer(
+        self, question: Question, policy: ChosenPolicy, is_cached: bool
+    ) -> ServedAnswer:
+        if not is_cached:
+            content = await self._compute(question, policy.exits)
+            return ServedAnswer(content, "off", policy)
+        key = cache_key(self._key_parts(question, policy.exits))
+        kept = await self.cache.get(key)
+        if kept is not None:
+            return ServedAnswer(kept, "hit", policy)
+        while True:
+            try:
+                landed = await self._flights.run(
+                    key, lambda: self._compute_and_keep(key, question, policy.exits)
+                )
+            except DeadlineExceededError:
+                # The leader's time is over, not ours: ours is watched by `answer`.
+                continue
+            state: schemas.CacheState = "miss" if landed.is_leader else "coalesced"
+            return ServedAnswer(landed.value, state, policy)
+
+    async def _compute_and_keep(
+        self, key: str, question: Question, exits: ExitConfig
+    ) -> CachedAnswer:
+        content = await self._compute(question, exits)
+        await self.cache.set(key, content)
+        return content
+
+    async def _compute(self, question: Question, exits: ExitConfig) -> CachedAnswer:
+        request = await self._in_worker(
+            lambda: self._predictor.request(
+                question.task,
+                question.photo.image,
+                exits,
+                hypothesis=question.hypothesis,
+                premise=question.premise,
+                max_new_tokens=question.max_new_tokens,
+            )
+        )
+        return CachedAnswer.from_answer(await asyncio.wrap_future(self.engine.submit(request)))
+
+    def _key_parts(self, question: Question, exits: ExitConfig) -> KeyParts:
+        return KeyParts(
+            model_hash=self.info.hash,
+            preprocessing_version=self.info.preprocessing_version,
+            numerics=self.info.dtype,
+            task=question.task,
+            pixels=question.photo.digest,
+            texts={"hypothesis": question.hypothesis, "premise": question.premise},
+            max_new_tokens=question.max_new_tokens,
+            exits=exits,
+        )
+
+    def _task(self, name: str) -> TaskConfig:
+        try:
+            return self.info.tasks[name]
+        except KeyError:
+            raise InvalidInputError(
+                f"task: this model has no {name!r}; it has {', '.join(self.info.tasks)}"
+            ) from None
+
+    def _text(self, field: str, text: str | None) -> str | None:
+        limit = self.settings.max_text_chars
+        if text is not None and len(text) > limit:
+            raise InvalidInputError(
+                f"{field}: {len(text)} characters are too many; allowed are 1 to {limit}"
+            )
+        return None if text is None else normalise_text(text)
+
+    def _decode(self, data: bytes) -> Photo:
+        image = decode_photo(data, self.settings.max_pixels)
+        return Photo(image, hash_pixels(image))
+
+    def _in_worker(self, work: Callable[[], Result]) -> Awaitable[Result]:
+        return asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+
+def _check_texts(
+    task: str, config: TaskConfig, hypothesis: str | None, premise: str | None
+) -> None:
+    if not config.takes_text:
+        for field, text in (("hypothesis", hypothesis), ("premise", premise)):
+            if text:
+                raise InvalidInputError(f"{field}: the task {task} takes no text; leave it out")
+    elif not hypothesis:
+        raise InvalidInputError(
+            f"hypothesis: must hold a sentence for the task {task} (got {hypothesis!r})"
+        )
+    elif premise == "":
+        raise InvalidInputError("premise: must hold a sentence (got ''), or be left out")

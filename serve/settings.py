@@ -1,0 +1,150 @@
+"""Settings of the service: the only place of this package that reads environment variables.
+
+A field comes, in falling precedence, from ``--set``, from the environment (``OFFRAMP_<FIELD>``, and
+``REDIS_URL``), from the ``args`` of a file in ``configs/serve``, or from the default below.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from model_core.config import describe_validation_error, preset_names
+from model_core.errors import ConfigError
+
+
+class ServeSettings(BaseSettings):
+    """Everything an operator may choose; immutable once made."""
+
+    model_config = SettingsConfigDict(env_prefix="OFFRAMP_", frozen=True, extra="forbid")
+
+    checkpoint: Path | None = Field(default=None, description="Directory; None: the shipped one.")
+    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$")
+    dtype: Literal["float32", "float64", "bfloat16"] = "float32"
+    num_threads: int = Field(default=1, ge=1, le=256, description="Torch threads per replica.")
+
+    num_replicas: int | None = Field(
+        default=None, ge=1, le=1024, description="None: what the file's deployments section says."
+    )
+    num_slots: int = Field(default=16, ge=1, le=1024, description="Requests decoded together.")
+    max_admit_per_step: int = Field(
+        default=4, ge=1, le=1024, description="Most requests encoded between two decoding steps."
+    )
+    queue_limit: int = Field(default=64, ge=1, le=100_000)
+    request_timeout_s: float = Field(default=30.0, gt=0, le=3600)
+    default_policy: str = "balanced"
+
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(default=8000, ge=1, le=65535)
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(), description="Bearer keys, comma-separated; empty: open to everybody."
+    )
+    api_keys_file: Path | None = Field(default=None, description="One key per line.")
+
+    max_upload_bytes: int = Field(default=10 * 2**20, ge=1024, le=2**30)
+    max_pixels: int = Field(default=40_000_000, ge=1024, le=2**30)
+    max_text_chars: int = Field(default=1000, ge=1, le=100_000)
+    num_decode_threads: int = Field(default=2, ge=1, le=64)
+
+    cache: bool = True
+    embedded_cache: bool = Field(
+        default=True, description="Without redis_url, python -m serve starts a local Valkey."
+    )
+    redis_url: SecretStr | None = Field(default=None, validation_alias="redis_url")
+    cache_backend_name: Literal["redis", "embedded"] = Field(
+        default="redis", description="What stands behind redis_url; set by python -m serve."
+    )
+    cache_ttl_s: int = Field(default=86_400, ge=1, le=366 * 86_400)
+    memory_cache_entries: int = Field(default=1024, ge=1, le=1_000_000)
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("default_policy")
+    @classmethod
+    def _policy_is_a_preset(cls, value: str) -> str:
+        if value not in preset_names():
+            raise ValueError(f"unknown policy; use one of {', '.join(preset_names())}")
+        return value
+
+    @classmethod
+    def resolve(
+        cls, values: Mapping[str, Any] | None = None, overrides: Sequence[str] = ()
+    ) -> Self:
+        """Settings from a file's ``args``, the environment over them, ``a=b`` overrides over both.
+
+        Raises:
+            ConfigError: A value is wrong; the message names the field.
+        """
+        given = dict(values or {})
+        changes = dict(_parse_override(override) for override in overrides)
+        try:
+            environment = cls()
+            from_environment = {
+                name: getattr(environment, name) for name in environment.model_fields_set
+            }
+            return cls(**{**given, **from_environment, **changes})
+        except ValidationError as error:
+            raise ConfigError(f"serve settings: {describe_validation_error(error)}") from error
+        except OSError as error:
+            raise ConfigError(f"serve settings: {error}") from error
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Bytes of a whole body: the photo as base64, and room for the other fields."""
+        return self.max_upload_bytes * 4 // 3 + 64 * 1024
+
+    def read_api_keys(self) -> tuple[bytes, ...]:
+        """Every key that opens the service, from the setting and from the file.
+
+        Raises:
+            ConfigError: The file cannot be read, or holds no key.
+        """
+        keys = [key.get_secret_value() for key in self.api_keys]
+        if self.api_keys_file is not None:
+            keys.extend(_read_key_file(self.api_keys_file))
+        return tuple(key.encode() for key in keys)
+
+
+def _read_key_file(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigError(f"api_keys_file: {path} cannot be read ({error.strerror})") from error
+    keys = [line.strip() for line in lines if line.strip()]
+    if not keys:
+        raise ConfigError(f"api_keys_file: {path} holds no key, which would open the service")
+    return keys
+
+
+def _parse_override(override: str) -> tuple[str, Any]:
+    name, separator, text = override.partition("=")
+    if not separator or not name:
+        raise ConfigError(f"override {override!r}: must look like name=value")
+    try:
+        return name, yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"override {override!r}: the value is not valid YAML") from error
+
+
+def prepare_environment(import_root: Path) -> None:
+    """Sets what Ray and its processes inherit; call it before Ray is imported.
+
+    They import us from ``import_root``, send no usage statistics, and listen on the loopback
+    address (the variable is named after the systems where that is Ray's default).
+    """
+    known = os.environ.get("PYTHONPATH", "")
+    paths = [str(import_root), *(path for path in known.split(os.pathsep) if path)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")

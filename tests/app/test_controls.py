@@ -1,0 +1,67 @@
+"""Settings: names from the service, rules from the wire format."""
+
+from typing import Any
+
+import pytest
+
+from app.client import Client
+from app.controls import OWN, fetch_policies, offered, own_rules, policy_choice, rule_kinds
+from app.errors import InputError
+from serve.schemas import (
+    ConfidenceRule,
+    ExitRules,
+    FixedDepthRule,
+    NeverRule,
+    PoliciesReport,
+    SimilarityRule,
+)
+
+
+def test_presets_are_those_of_the_service_and_own_thresholds(policies: PoliciesReport) -> None:
+    presets = offered(policies, "caption")
+    assert [name for _, name in presets.choices] == ["balanced", "fast", "full", OWN]
+    assert presets.default == "balanced"
+
+
+def test_preset_without_the_task_is_not_offered(policies: PoliciesReport) -> None:
+    only = policies.presets[0].model_copy(update={"tasks": {"entailment": ExitRules()}})
+    report = policies.model_copy(update={"presets": [only, *policies.presets[1:]]})
+    presets = offered(report, "caption")
+    assert [name for _, name in presets.choices] == ["fast", "full", OWN]
+    assert presets.default == "fast"
+
+
+def test_service_that_is_down_leaves_own_thresholds(down_client: Client) -> None:
+    presets = offered(fetch_policies(down_client), "caption")
+    assert [name for _, name in presets.choices] == [OWN]
+    assert presets.default is None
+
+
+def test_rule_kinds_are_those_of_the_wire_format() -> None:
+    assert rule_kinds("image") == ["never", "fixed_depth", "similarity"]
+    assert rule_kinds("decoder") == ["never", "fixed_depth", "similarity", "confidence"]
+
+
+def test_own_values_become_rules(own_values: tuple[Any, ...]) -> None:
+    assert own_rules(own_values) == ExitRules(
+        image=SimilarityRule(kind="similarity", threshold=0.97),
+        text=NeverRule(),
+        decoder=FixedDepthRule(kind="fixed_depth", depth=4),
+        catch_up="copy_hidden",
+    )
+
+
+def test_preset_goes_by_name_and_own_by_rules(own_values: tuple[Any, ...]) -> None:
+    assert policy_choice("fast", own_values) == "fast"
+    assert policy_choice(None, own_values) is None
+    assert policy_choice(OWN, own_values) == own_rules(own_values)
+
+
+def test_confidence_rule_takes_its_threshold() -> None:
+    rules = own_rules(("never", 0, "never", 0, "confidence", 0.4, "deferred"))
+    assert rules.decoder == ConfidenceRule(kind="confidence", threshold=0.4)
+
+
+def test_threshold_out_of_range_names_the_site() -> None:
+    with pytest.raises(InputError, match="decoder confidence threshold is not possible"):
+        own_rules(("never", 0, "never", 0, "confidence", 1.5, "deferred"))

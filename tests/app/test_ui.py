@@ -1,0 +1,83 @@
+"""The page as a whole: built, launched, and asked through its own API.
+
+The tests are coroutines because Gradio, built where no event loop runs, makes loops of its own and
+never closes them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio_client import Client as PageClient
+from gradio_client import handle_file
+
+from app.client import Client
+from app.launch import launch_page
+from app.photos import copy_examples
+from app.ui import build_ui, refresh_service
+
+
+@contextmanager
+def launched(page: gr.Blocks) -> Iterator[str]:
+    address = launch_page(page, "127.0.0.1", None, max_upload_mib=10)
+    try:
+        yield address
+    finally:
+        page.close(verbose=False)
+
+
+async def test_page_answers_a_caption_request(
+    client: Client, tmp_path: Path, own_values: tuple[Any, ...]
+) -> None:
+    photo = copy_examples(tmp_path)[0]
+    with launched(build_ui(client)) as address:
+        visitor = PageClient(address, verbose=False)
+        answer, *_ = visitor.predict(
+            handle_file(str(photo)),
+            "balanced",
+            *("similarity", 0.97, "never", 0.9, "confidence", 0.4, "deferred"),
+            api_name="/caption",
+        )
+    assert "a cat looks into the camera" in answer
+
+
+async def test_every_public_event_has_a_name(client: Client) -> None:
+    config = build_ui(client).get_config_file()
+    public = {
+        event["api_name"] for event in config["dependencies"] if event["api_visibility"] == "public"
+    }
+    assert public == {
+        "caption",
+        "entailment",
+        "compare",
+        "refresh",
+        "caption_explain_stop",
+        "caption_open_trace",
+        "entailment_explain_stop",
+        "entailment_open_trace",
+    }
+
+
+async def test_page_builds_while_the_service_is_down(down_client: Client) -> None:
+    build_ui(down_client)
+    status, retry, *choices = refresh_service(down_client)
+    assert "does not answer" in status
+    assert retry["visible"] is True
+    assert len(choices) == 3
+
+
+async def test_asking_again_heals_the_page(client: Client) -> None:
+    status, retry, captions, labels, settings = refresh_service(client)
+    assert "28 M parameters" in status
+    assert retry["visible"] is False
+    assert captions["value"] == labels["value"] == "balanced"
+    assert settings["value"] == ["full", "balanced"]
+
+
+async def test_photo_goes_to_the_service_as_it_was_uploaded(client: Client) -> None:
+    blocks = build_ui(client).blocks.values()
+    photos = [block for block in blocks if isinstance(block, gr.Image) and block.elem_id]
+    sent = [photo.preprocess(gr.data_classes.ImageData(path="/a/photo.png")) for photo in photos]
+    assert sent == ["/a/photo.png"] * 3

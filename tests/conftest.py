@@ -1,0 +1,51 @@
+"""Fixtures of every test: a tiny random model in the shape of the shipped one."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from model_core.checkpoint import save_checkpoint
+from model_core.config import CONFIG_ROOT, ModelConfig, load_config
+from model_core.model import UnifiedModel
+from model_core.predictor import Predictor
+from model_core.tokenizer import WordPieceTokenizer
+from tests.tiny import TINY_OVERRIDES, photo, randomize, tiny_tokenizer
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> ModelConfig:
+    """Four layers of width 8 on a narrow stem."""
+    return load_config(CONFIG_ROOT / "model" / "offramp-s.yaml", ModelConfig, TINY_OVERRIDES)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> WordPieceTokenizer:
+    """A few dozen pieces."""
+    return tiny_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(
+    tmp_path_factory: pytest.TempPathFactory, tiny_config: ModelConfig, tokenizer: WordPieceTokenizer
+) -> Path:
+    """Folder of a random tiny checkpoint."""
+    torch.manual_seed(0)
+    model = UnifiedModel(tiny_config, tokenizer.vocabulary_size)
+    randomize(model)
+    folder = tmp_path_factory.mktemp("checkpoint")
+    save_checkpoint(model, tokenizer, folder, torch.float32)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def predictor(tiny_checkpoint: Path) -> Predictor:
+    """The tiny model in float64, where rounding cannot flip a decision."""
+    return Predictor.load(tiny_checkpoint, dtype="float64")
+
+
+@pytest.fixture(scope="session")
+def photos() -> list[Image.Image]:
+    """Six photos that differ."""
+    return [photo(seed) for seed in range(6)]

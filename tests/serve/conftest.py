@@ -1,0 +1,84 @@
+"""An application around the fake predictor, and photos to send."""
+
+import base64
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from PIL import Image
+
+from serve.api import create_app
+from serve.cache import ResultCache
+from serve.engine import Engine, EngineLimits
+from serve.service import Service
+from serve.settings import ServeSettings
+from tests.serve.fakes import FakePredictor, FakeSlots, Gate
+
+
+def encode_photo(width: int = 8, height: int = 6, form: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(file, form)
+    return file.getvalue()
+
+
+def to_base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+@pytest.fixture
+def photo() -> bytes:
+    return encode_photo()
+
+
+@pytest.fixture
+def image(photo: bytes) -> str:
+    return f"data:image/png;base64,{to_base64(photo)}"
+
+
+@dataclass
+class Running:
+    """A service without Ray, and a client for it."""
+
+    client: httpx.AsyncClient
+    app: FastAPI
+    service: Service
+    predictor: FakePredictor
+    gate: Gate
+
+
+Start = Callable[..., Awaitable[Running]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Starts services with the settings a test wants; stopped after the test."""
+    async with AsyncExitStack() as stack:
+
+        async def run(is_gated: bool = False, **values: object) -> Running:
+            settings = ServeSettings(**{"embedded_cache": False, **values})
+            predictor, gate = FakePredictor(), Gate()
+            if not is_gated:
+                gate.open()
+            limits = EngineLimits(settings.queue_limit, 4, settings.request_timeout_s)
+            engine = Engine(lambda: FakeSlots(settings.num_slots, gate), limits)
+            stack.callback(gate.open)
+            service = Service(predictor, engine, ResultCache.from_settings(settings), settings)
+            app = create_app(service)
+            await stack.enter_async_context(app.router.lifespan_context(app))
+            client = httpx.AsyncClient(
+                transport=httpx.ASGITransport(app), base_url="http://test", timeout=20
+            )
+            await stack.enter_async_context(client)
+            stack.callback(gate.open)
+            return Running(client, app, service, predictor, gate)
+
+        yield run
+
+
+@pytest.fixture
+async def running(start: Start) -> Running:
+    return await start()

@@ -1,0 +1,162 @@
+"""A predictor without a model: slots that count steps, and can be told to wait or to fail."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from model_core.config import ExitConfig, TaskConfig
+from model_core.errors import InputError
+from model_core.types import (
+    TRACE_SCHEMA_VERSION,
+    Answer,
+    Cost,
+    DecoderTrace,
+    EncoderTrace,
+    ExitTrace,
+    ModalityTrace,
+    StageMs,
+    StepEvent,
+    TokenTrace,
+)
+
+LABELS = {"entailment": "yes", "neutral": "maybe", "contradiction": "no"}
+MAX_TEXT_WORDS = 12
+
+
+def make_trace(words: Sequence[str], depth: int = 2) -> ExitTrace:
+    side = ModalityTrace(depth, 3, (0.5,) * depth, (0.9,) * depth)
+    tokens = tuple(TokenTrace(word, depth, (0.1, 0.7), (0.4, 0.4), 0, depth) for word in words)
+    cost = Cost(4.0, 6.0, 100, 200, StageMs(1.0, 2.0, 3.0, 4.0))
+    trace = EncoderTrace(side, side)
+    return ExitTrace(TRACE_SCHEMA_VERSION, trace, DecoderTrace(3, tokens), cost)
+
+
+@dataclass
+class FakeRequest:
+    """Takes ``num_steps`` steps; fails where it says."""
+
+    name: str
+    num_steps: int = 1
+    task: str = "caption"
+    fails_at_admit: bool = False
+    fails_at_step: bool = False
+    exits: ExitConfig = field(default_factory=ExitConfig)
+
+
+class FakeSlots:
+    """Slots whose steps wait for ``gate``, and that remember who was in which step together."""
+
+    def __init__(self, num_slots: int = 4, gate: Callable[[], None] = lambda: None) -> None:
+        self._gate = gate
+        self._free = list(range(num_slots))
+        self._left: dict[int, tuple[FakeRequest, int]] = {}
+        self.batches: list[list[str]] = []
+        self.admitted: list[list[str]] = []
+        self.released: list[int] = []
+
+    @property
+    def num_free(self) -> int:
+        return len(self._free)
+
+    def admit(self, requests: Sequence[FakeRequest]) -> list[int]:
+        self.admitted.append([request.name for request in requests])
+        for request in requests:
+            if request.fails_at_admit:
+                raise RuntimeError("cannot admit")
+        slots = [self._free.pop(0) for _ in requests]
+        self._left.update({slot: (r, r.num_steps) for slot, r in zip(slots, requests, strict=True)})
+        return slots
+
+    def step(self) -> list[StepEvent]:
+        self._gate()
+        self.batches.append([request.name for request, _ in self._left.values()])
+        events = []
+        for slot, (request, left) in list(self._left.items()):
+            if request.fails_at_step:
+                raise RuntimeError("step broke on private text")
+            self._left[slot] = (request, left - 1)
+            events.append(StepEvent(slot, "word", 2, left == 1))
+        return events
+
+    def result(self, slot: int) -> Answer:
+        request, _ = self._left[slot]
+        if request.task == "entailment":
+            probabilities = dict(zip(LABELS, (0.7, 0.2, 0.1), strict=True))
+            return Answer("entailment", "entailment", (1,), probabilities, make_trace(["yes"]))
+        words = [request.name, str(request.num_steps)]
+        return Answer("caption", " ".join(words), (1, 2), {}, make_trace(words))
+
+    def release(self, slot: int) -> None:
+        del self._left[slot]
+        self._free.append(slot)
+        self.released.append(slot)
+
+
+class Gate:
+    """Lets the engine's thread make a step only when the test says so; opened at the end."""
+
+    def __init__(self) -> None:
+        self._permits = threading.Semaphore(0)
+        self._is_open = False
+
+    def __call__(self) -> None:
+        if not self._is_open:
+            assert self._permits.acquire(timeout=10), "the test never allowed this step"
+
+    def allow(self, num_steps: int = 1) -> None:
+        self._permits.release(num_steps)
+
+    def open(self) -> None:
+        self._is_open = True
+        self._permits.release(1)
+
+
+@dataclass(frozen=True)
+class FakeInfo:
+    name: str = "fake"
+    hash: str = "0123456789abcdef"
+    device: str = "cpu"
+    dtype: str = "float32"
+    num_encoder_layers: int = 3
+    num_decoder_layers: int = 3
+    hidden_size: int = 8
+    vocabulary_size: int = 16
+    num_parameters: int = 1000
+    preprocessing_version: str = "1"
+    tasks: Mapping[str, TaskConfig] = field(
+        default_factory=lambda: {
+            "caption": TaskConfig(instruction="what ?", max_new_tokens=8, metric="caption"),
+            "entailment": TaskConfig(
+                takes_text=True, allowed_outputs=LABELS, max_new_tokens=1, metric="accuracy"
+            ),
+        }
+    )
+
+
+class FakePredictor:
+    """Answers a caption with the photo's size and the decoder's kind of policy."""
+
+    def __init__(self) -> None:
+        self.info = FakeInfo()
+        self.requests: list[FakeRequest] = []
+        self.fails_at_step = False
+
+    def request(
+        self,
+        task: str,
+        photo: Image.Image,
+        exits: ExitConfig,
+        hypothesis: str | None = None,
+        premise: str | None = None,
+        max_new_tokens: int | None = None,
+    ) -> FakeRequest:
+        if hypothesis is not None and len(hypothesis.split()) > MAX_TEXT_WORDS:
+            raise InputError(f"hypothesis: too many tokens; at most {MAX_TEXT_WORDS} are allowed")
+        name = f"{photo.width}x{photo.height} {exits.decoder.kind}"
+        request = FakeRequest(
+            name, max_new_tokens or 8, task, fails_at_step=self.fails_at_step, exits=exits
+        )
+        self.requests.append(request)
+        return request

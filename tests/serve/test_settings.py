@@ -1,0 +1,64 @@
+"""Where a setting comes from, and what a wrong one says."""
+
+from pathlib import Path
+
+import pytest
+
+from model_core.errors import ConfigError
+from serve.settings import ServeSettings
+
+
+def test_override_beats_environment_beats_file_beats_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OFFRAMP_NUM_SLOTS", "3")
+    monkeypatch.setenv("OFFRAMP_QUEUE_LIMIT", "30")
+    file = {"num_slots": 2, "queue_limit": 20, "num_threads": 4}
+    settings = ServeSettings.resolve(file, ["queue_limit=300"])
+    found = (settings.num_slots, settings.queue_limit, settings.num_threads, settings.api_port)
+    assert found == (3, 300, 4, 8000)
+
+
+def test_redis_url_has_no_prefix_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://:secret@host/0")
+    settings = ServeSettings.resolve()
+    assert settings.redis_url is not None
+    assert settings.redis_url.get_secret_value() == "redis://:secret@host/0"
+    assert "secret" not in repr(settings)
+
+
+def test_variables_of_the_page_do_not_disturb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OFFRAMP_PORT", "7860")
+    assert ServeSettings.resolve().api_port == 8000
+
+
+def test_keys_come_from_environment_and_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys"
+    path.write_text("third\n\n")
+    monkeypatch.setenv("OFFRAMP_API_KEYS", "first, second")
+    settings = ServeSettings.resolve({"api_keys_file": str(path)})
+    assert settings.read_api_keys() == (b"first", b"second", b"third")
+
+
+def test_empty_key_file_does_not_open_the_service(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.touch()
+    with pytest.raises(ConfigError, match="holds no key"):
+        ServeSettings(api_keys_file=path).read_api_keys()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("num_slots=0", r"num_slots: .*greater than or equal to 1 \(got 0\)"),
+        ("default_policy=best", "default_policy: .*unknown policy; use one of full"),
+        ("device=tpu", "device: "),
+        ("slots=4", "slots: Extra inputs are not permitted"),
+        ("num_slots", "must look like name=value"),
+    ],
+)
+def test_wrong_setting_is_named(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ServeSettings.resolve({}, [override])

@@ -1,0 +1,91 @@
+"""Small stand-ins: a tokenizer without downloads, photos without files, sizes for a fast model."""
+
+import json
+
+import numpy as np
+import torch
+from PIL import Image
+from tokenizers import Tokenizer
+
+from model_core.model import UnifiedModel
+from model_core.tokenizer import SPECIAL_PIECES, WordPieceTokenizer
+
+TINY_OVERRIDES = (
+    "name=tiny",
+    "hidden_size=8",
+    "num_heads=2",
+    "ffn_size=16",
+    "adapter_size=4",
+    "num_encoder_layers=4",
+    "num_decoder_layers=4",
+    "stem.image_size=64",
+    "stem.width_multiplier=0.1",
+    "stem.depth_multiplier=0.3",
+    "stem.feature_channels=12",
+    "max_target_tokens=12",
+    "max_text_tokens=24",
+    "tasks.caption.max_new_tokens=10",
+)
+WORDS = "what does the image describe ? yes maybe no a dog cat runs on grass ##s two people . in snow"
+
+
+def tiny_tokenizer() -> WordPieceTokenizer:
+    """WordPiece over a few words and the letters."""
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789'-,!"
+    pieces = [*SPECIAL_PIECES, *dict.fromkeys(WORDS.split())]
+    pieces += [piece for letter in letters for piece in (letter, f"##{letter}")]
+    unique = dict.fromkeys(pieces)
+    content = {
+        "version": "1.0",
+        "added_tokens": [
+            {
+                "id": number,
+                "content": piece,
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+                "normalized": False,
+                "special": True,
+            }
+            for number, piece in enumerate(SPECIAL_PIECES)
+        ],
+        "normalizer": {
+            "type": "BertNormalizer",
+            "clean_text": True,
+            "handle_chinese_chars": True,
+            "strip_accents": None,
+            "lowercase": True,
+        },
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": None,
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "model": {
+            "type": "WordPiece",
+            "unk_token": "[UNK]",
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": {piece: number for number, piece in enumerate(unique)},
+        },
+    }
+    return WordPieceTokenizer(Tokenizer.from_str(json.dumps(content)))
+
+
+def photo(seed: int, width: int = 40, height: int = 30) -> Image.Image:
+    """A photo of coloured noise."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def randomize(model: UnifiedModel) -> None:
+    """Weights large enough that photos, tokens and depths differ from each other."""
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if name.startswith("stem.") and value.dim() > 1:
+                # Variance-preserving: an untrained stem would hardly tell photos apart.
+                value.normal_(std=(2.5 / value[0].numel()) ** 0.5, generator=generator)
+            elif value.dim() > 1:
+                # A strong MLP or memory would push every token the same way.
+                is_quiet = "mlp" in name or "cross_out" in name
+                value.normal_(std=0.3 if is_quiet else 0.8, generator=generator)
+        model.decoder.position.weight.mul_(3)

@@ -1,0 +1,1 @@
+"""Commands for the working tree; nothing here is installed with the package."""
