@@ -110,7 +110,9 @@ def _add_benchmark(commands: Any) -> None:
         "benchmark --task caption --policies full,balanced --batch-sizes 1,16 --num-examples 64",
     )
     _add_examples(parser)
-    parser.add_argument("--policies", default="full,balanced", help="presets or YAML files, by commas")
+    parser.add_argument(
+        "--policies", default="full,balanced", help="presets or YAML files, by commas"
+    )
     parser.add_argument("--batch-sizes", default="1,16", help="by commas")
     parser.set_defaults(run=_benchmark)
 
@@ -137,6 +139,7 @@ def _add_prepare(commands: Any) -> None:
     parser.add_argument("kind", choices=SOURCES)
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
+    parser.add_argument("--allow-missing", action="store_true", help="leave out missing photos")
     parser.set_defaults(run=_prepare)
 
 
@@ -191,7 +194,11 @@ def _load(options: argparse.Namespace) -> Predictor:
 
 
 def _answers(
-    options: argparse.Namespace, task: str, photos: Sequence[Path], **text: str | None
+    options: argparse.Namespace,
+    task: str,
+    photos: Sequence[Path],
+    hypothesis: str | None = None,
+    premise: str | None = None,
 ) -> list[Answer]:
     exits = load_preset(options.policy).for_task(task)
     predictor = _load(options)
@@ -201,7 +208,7 @@ def _answers(
             photo = decode_photo(path.read_bytes(), MAX_PIXELS)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
-        requests.append(predictor.request(task, photo, exits, **text))
+        requests.append(predictor.request(task, photo, exits, hypothesis, premise))
     return predictor.answer(requests)
 
 
@@ -246,7 +253,9 @@ def _report(answer: Answer, policy: str) -> dict[str, Any]:
 def describe(answer: Answer) -> str:
     """Where an answer left, in two lines."""
     encoder, cost = answer.trace.encoder, answer.trace.cost
-    tokens = " ".join(f"{token.text or '[end]'}:{token.depth}" for token in answer.trace.decoder.tokens)
+    tokens = " ".join(
+        f"{token.text or '[end]'}:{token.depth}" for token in answer.trace.decoder.tokens
+    )
     return (
         f"  layers: image {encoder.image.depth}/{encoder.image.num_layers}, "
         f"text {encoder.text.depth}/{encoder.text.num_layers}, tokens {tokens}\n"
@@ -298,7 +307,13 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    _print_json(dataclasses.asdict(prepare(options.kind, options.source, options.target)))
+    _print_json(
+        dataclasses.asdict(
+            prepare(
+                options.kind, options.source, options.target, allow_missing=options.allow_missing
+            )
+        )
+    )
 
 
 def _print_result(options: argparse.Namespace, result: Any) -> None:

@@ -1,7 +1,7 @@
-"""Checkpoints on disk: safetensors weights, config, tokenizer, and a manifest that vouches for them.
+"""Checkpoints on disk: safetensors weights, config, tokenizer, and the manifest of their hashes.
 
-The manifest holds the SHA-256 of every other file, so a damaged or mixed-up checkpoint stops at load
-with the name of the file. Nothing here unpickles.
+The manifest holds the SHA-256 of every other file, so a damaged or mixed-up checkpoint stops at
+load with the name of the file. Nothing here unpickles.
 """
 
 import hashlib

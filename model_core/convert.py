@@ -1,7 +1,7 @@
 """Initial weights: name maps from the released stem and sentence encoder to our modules.
 
-Source: EfficientNet-Lite0 on ImageNet, and all-MiniLM-L6-v2 (a BERT of 6 layers). The decoder starts
-from the same text layers (as in arXiv 1907.12461); its cross-attention starts at random.
+Source: EfficientNet-Lite0 on ImageNet, and all-MiniLM-L6-v2 (a BERT of 6 layers). The decoder
+starts from the same text layers (as in arXiv 1907.12461); its cross-attention starts at random.
 """
 
 from collections.abc import Mapping
@@ -79,7 +79,10 @@ def _copy_layer(layer: nn.Module, weights: Mapping[str, Tensor], prefix: str) ->
         return  # a model deeper than MiniLM keeps its random upper layers
     for part in ("weight", "bias"):
         fused = torch.cat(
-            [weights[f"{prefix}.attention.self.{name}.{part}"] for name in ("query", "key", "value")]
+            [
+                weights[f"{prefix}.attention.self.{name}.{part}"]
+                for name in ("query", "key", "value")
+            ]
         )
         getattr(layer.self_qkv, part).copy_(fused)
     for module, name in (

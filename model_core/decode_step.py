@@ -53,7 +53,7 @@ class DecodingStep:
         self.probabilities: dict[int, dict[str, float]] = {}
 
     def run(self, last_token_ids: Tensor) -> None:
-        """Decide a token for every slot; ``last_token_ids`` ``(R,)`` in ascending order of slots."""
+        """Decide a token for every slot; ``last_token_ids`` ``(R,)`` in order of slots."""
         rows = np.array(sorted(self._requests), dtype=np.int64)
         positions = torch.from_numpy(self._steps[rows]).to(self._device)
         self._cache.append(rows, self._backbone.embed_target(last_token_ids, positions))
@@ -77,9 +77,7 @@ class DecodingStep:
             return after, before
         return take_rows(after, block.newest), take_rows(before, block.newest)
 
-    def _decide(
-        self, depth: int, rows: np.ndarray, hidden: Tensor, previous: Tensor
-    ) -> np.ndarray:
+    def _decide(self, depth: int, rows: np.ndarray, hidden: Tensor, previous: Tensor) -> np.ndarray:
         leaves = np.zeros(len(rows), dtype=bool)
         for places in group_rows(self._groups, rows):
             group = rows[places]

@@ -24,7 +24,7 @@ class Decoder(nn.Module):
         return hidden
 
     def run_layers(self, hidden: Tensor, context: DecoderContext, start: int, stop: int) -> Tensor:
-        """``(N, D)`` states after layers ``start..stop-1``; ``context`` says who attends to what."""
+        """``(N, D)`` states after layers ``start..stop-1``; ``context`` does the attending."""
         for layer in range(start, stop):
             hidden = self.layers[layer](hidden, layer, context)
         return hidden

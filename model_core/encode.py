@@ -3,7 +3,7 @@
 Rows that left are taken out of the batch, so that a layer costs only the rows still in it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,8 +41,8 @@ class ScoreBoard:
         return np.asarray(leaves > 0)
 
 
-def group_rows(keys: Sequence[object], rows: np.ndarray) -> list[np.ndarray]:
-    """Places in ``rows`` grouped by ``keys[row]``: requests of one batch may have other policies."""
+def group_rows(keys: Sequence[object] | Mapping[int, object], rows: np.ndarray) -> list[np.ndarray]:
+    """Places in ``rows`` grouped by ``keys[row]``: one batch may hold many policies."""
     groups: dict[object, list[int]] = {}
     for place, row in enumerate(rows.tolist()):
         groups.setdefault(keys[row], []).append(place)

@@ -24,11 +24,6 @@ class ExitAdapter(nn.Module):
         adapted: Tensor = hidden + self.up(functional.gelu(self.down(self.norm(hidden))))
         return adapted
 
-    def reset(self) -> None:
-        """Make the adapter the identity."""
-        nn.init.zeros_(self.up.weight)
-        nn.init.zeros_(self.up.bias)
-
 
 class TokenExitHead(nn.Module):
     """Logits at any depth: adapter of that depth, then the shared norm and vocabulary.
@@ -47,6 +42,13 @@ class TokenExitHead(nn.Module):
         self.norm = nn.LayerNorm(config.hidden_size)
         self.bias = nn.Parameter(torch.zeros(word_embedding.num_embeddings))
 
+    def reset_adapters(self) -> None:
+        """Make every adapter the identity."""
+        for adapter in self.adapters:
+            assert isinstance(adapter, ExitAdapter)
+            nn.init.zeros_(adapter.up.weight)
+            nn.init.zeros_(adapter.up.bias)
+
     def features(self, depth: int, hidden: Tensor) -> Tensor:
         """``(N, D)`` features of ``(N, D)`` states after ``depth`` layers (1..L)."""
         features: Tensor = self.norm(self.adapters[depth - 1](hidden))
@@ -54,7 +56,8 @@ class TokenExitHead(nn.Module):
 
     def logits(self, features: Tensor, candidates: Tensor | None = None) -> Tensor:
         """``(N, V)`` logits, or ``(N, C)`` over the candidate ids alone."""
-        weight, bias = self.word_embedding.weight, self.bias
+        weight: Tensor = self.word_embedding.weight
+        bias: Tensor = self.bias
         if candidates is not None:
             weight, bias = weight[candidates], bias[candidates]
         return functional.linear(features, weight, bias)

@@ -16,7 +16,7 @@ import torch
 from model_core.config import CatchUp
 from model_core.decode_step import DecodingStep
 from model_core.evaluation.flops import FlopModel
-from model_core.kv_cache import BlockContext, SlotCache
+from model_core.kv_cache import SlotCache
 from model_core.request import Request
 from model_core.request_encoder import EncodedRequest, RequestEncoder
 from model_core.types import (
@@ -165,7 +165,7 @@ class Slots:
         if not state.is_finished:
             raise ValueError(f"slot {slot} is not finished")
         token_ids = tuple(record.token_id for record in state.records)
-        label = dict((number, name) for name, number in state.request.labels).get(token_ids[-1])
+        label = {number: name for name, number in state.request.labels}.get(token_ids[-1])
         return Answer(
             task=state.request.task,
             text=self._tokenizer.decode(token_ids) if label is None else label,

@@ -1,9 +1,9 @@
 """What the decoder remembers of each slot, and the attention of a block of tokens over it.
 
 Owns the buffers and the account of which (slot, layer, position) is filled. A layer is run for a
-slot on the block of positions from the first unfilled one to the newest, so earlier tokens that left
-early catch up in the same matrix product as the new one (deferred catch-up), and no hole is ever
-attended to.
+slot on the block of positions from the first unfilled one to the newest, so earlier tokens that
+left early catch up in the same matrix product as the new one (deferred catch-up), and no hole is
+ever attended to.
 """
 
 from typing import NamedTuple
@@ -82,7 +82,7 @@ class SlotCache:
         return self.hidden[self._index(block.slots), self._index(block.positions)]
 
     def store(self, layer: int, block: "PendingBlock", hidden: Tensor) -> None:
-        """Keep ``(N, D)`` states after ``layer`` and count the block's positions as filled there."""
+        """Keep ``(N, D)`` states after ``layer`` and count the block as filled there."""
         self.hidden[self._index(block.slots), self._index(block.positions)] = hidden
         self.filled[block.rows, layer] = block.stops
 

@@ -47,9 +47,10 @@ class ResidualLayer(nn.Module):
         self, norm: nn.Module, hidden: Tensor, sublayer: Callable[[Tensor], Tensor]
     ) -> Tensor:
         if self.is_pre_norm:
-            return hidden + self.dropout(sublayer(norm(hidden)))
-        residual: Tensor = norm(hidden + self.dropout(sublayer(hidden)))
-        return residual
+            summed: Tensor = hidden + self.dropout(sublayer(norm(hidden)))
+            return summed
+        normed: Tensor = norm(hidden + self.dropout(sublayer(hidden)))
+        return normed
 
     def _mlp(self, hidden: Tensor) -> Tensor:
         projected: Tensor = self.mlp_out(functional.gelu(self.mlp_in(hidden)))
@@ -57,7 +58,8 @@ class ResidualLayer(nn.Module):
 
     def _split_heads(self, projected: Tensor, parts: int) -> tuple[Tensor, ...]:
         # (..., parts*D) -> parts x (..., H, D/H)
-        return projected.unflatten(-1, (parts, self.num_heads, -1)).unbind(-3)
+        split: Tensor = projected.unflatten(-1, (parts, self.num_heads, -1))
+        return tuple(split.unbind(-3))
 
 
 class EncoderLayer(ResidualLayer):
@@ -101,7 +103,7 @@ class DecoderLayer(ResidualLayer):
         self.cross_norm = nn.LayerNorm(width)
 
     def forward(self, hidden: Tensor, layer: int, context: DecoderContext) -> Tensor:
-        """``(N, D)`` states of the packed tokens after this layer; ``layer`` is its 0-based index."""
+        """``(N, D)`` states of the packed tokens after this layer, whose index is ``layer``."""
 
         def self_attention(states: Tensor) -> Tensor:
             query, key, value = self._split_heads(self.self_qkv(states), 3)
@@ -159,7 +161,7 @@ def attend(
 class Packing:
     """Where packed tokens ``(N, ...)`` stand in a padded grid ``(R, T, ...)``.
 
-    Linear maps run on the packed form, so padding costs nothing there; only attention needs the grid.
+    Linear maps run on the packed form, so padding costs nothing there; attention needs the grid.
     """
 
     def __init__(self, mask: Tensor) -> None:
@@ -174,14 +176,15 @@ class Packing:
     def pad(self, packed: Tensor) -> Tensor:
         """``(N, ...)`` -> ``(R, T, ...)`` with zeros where nothing is packed."""
         grid = packed.new_zeros(self.num_rows * self.width, *packed.shape[1:])
-        return grid.index_copy(0, self.index, packed).unflatten(0, (self.num_rows, self.width))
+        filled: Tensor = grid.index_copy(0, self.index, packed)
+        return filled.view(self.num_rows, self.width, *packed.shape[1:])
 
 
 class TeacherForcedContext:
     """Attention of whole target sequences at once: training, and the oracle of the tests.
 
-    Rows come in groups of ``R / B`` that share a memory (several captions of one photo), so its keys
-    and values are computed once per photo.
+    Rows come in groups of ``R / B`` that share a memory (several captions of one photo), so its
+    keys and values are computed once per photo.
     """
 
     def __init__(
@@ -197,7 +200,7 @@ class TeacherForcedContext:
         self._memory = memory
         self._memory_mask = memory_mask
 
-    def attend_self(self, layer: int, query: Tensor, key_value: KeyValue) -> Tensor:
+    def attend_self(self, layer: int, query: Tensor, key_value: KeyValue) -> Tensor:  # noqa: ARG002
         pad = self._packing.pad
         # Padding stands behind the real tokens, where the causal rule hides it from them.
         grid = attend(pad(query), KeyValue(*map(pad, key_value)), is_causal=True)

@@ -68,8 +68,7 @@ class UnifiedModel(nn.Module):
         self.decoder = Decoder(config, self.word_embedding)
         self.exit_head = TokenExitHead(config, self.word_embedding)
         self.apply(init_weights)
-        for adapter in self.exit_head.adapters:
-            adapter.reset()
+        self.exit_head.reset_adapters()
         self.stem = EfficientNetLite(config.stem)
 
     def image_features(self, pixels: Tensor) -> Tensor:

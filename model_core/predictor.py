@@ -169,9 +169,7 @@ class Predictor:
         """Empty slots on this model."""
         return Slots(self._encoder, num_slots)
 
-    def answer(
-        self, requests: Sequence[Request], num_slots: int = OFFLINE_SLOTS
-    ) -> list[Answer]:
+    def answer(self, requests: Sequence[Request], num_slots: int = OFFLINE_SLOTS) -> list[Answer]:
         """The answers, in order: requests take a slot as soon as one is free."""
         if not requests:
             return []

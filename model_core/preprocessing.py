@@ -1,7 +1,6 @@
 """Photos to pixels: decode an upload safely, and prepare it for the stem."""
 
 import io
-import warnings
 
 import numpy as np
 import torch
@@ -30,16 +29,15 @@ def decode_photo(data: bytes, max_pixels: int) -> Image.Image:
     if not data:
         raise InputError("image: the file is empty; send a JPEG, PNG, WebP, BMP or GIF")
     try:
-        with warnings.catch_warnings():
-            # The pixel limit below is ours; Pillow's own would only warn.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            photo = Image.open(io.BytesIO(data), formats=ALLOWED_FORMATS)
+        photo = Image.open(io.BytesIO(data), formats=ALLOWED_FORMATS)
         _check_size(photo, max_pixels)
         photo.load()
         return to_rgb(photo)
     except InputError:
         raise
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"image: too many pixels; at most {max_pixels} are allowed") from error
+    except UnidentifiedImageError as error:
         raise InputError(
             f"image: not an image that can be read ({len(data)} bytes); "
             f"allowed formats: {', '.join(ALLOWED_FORMATS)}"
@@ -71,7 +69,7 @@ def to_rgb(photo: Image.Image) -> Image.Image:
 
 
 def prepare_pixels(photo: Image.Image, image_size: int) -> Tensor:
-    """``(3, S, S)`` float32 pixels of the *whole* photo resized to a square, ``(x - 127) / 128``."""
+    """``(3, S, S)`` float32 pixels ``(x - 127) / 128`` of the *whole* photo, resized."""
     resized = photo.resize((image_size, image_size), Image.Resampling.BILINEAR)
     array = np.asarray(resized, dtype=np.float32)  # (S, S, 3)
     return torch.from_numpy((array - PIXEL_MEAN) / PIXEL_SCALE).permute(2, 0, 1)

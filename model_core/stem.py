@@ -42,7 +42,7 @@ BATCH_NORM_EPS = 1e-3
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow does: more on the bottom right where it does not divide."""
+    """A convolution padded as TensorFlow does: the odd pixel goes to the bottom right."""
 
     def forward(self, input: Tensor) -> Tensor:
         kernel, stride = self.kernel_size[0], self.stride[0]
@@ -87,7 +87,8 @@ class InvertedResidual(nn.Module):
             hidden = functional.relu6(self._bn0(self._expand_conv(hidden)), inplace=True)
         hidden = functional.relu6(self._bn1(self._depthwise_conv(hidden)), inplace=True)
         hidden = self._bn2(self._project_conv(hidden))
-        return hidden + inputs if self.has_residual else hidden
+        output: Tensor = hidden + inputs if self.has_residual else hidden
+        return output
 
 
 class EfficientNetLite(nn.Module):
@@ -106,7 +107,9 @@ class EfficientNetLite(nn.Module):
         self._blocks = nn.ModuleList(blocks)
         self._conv_head = _conv(channels, config.feature_channels, 1)
         self._bn1: nn.Module = _norm(config.feature_channels)
-        self.to(memory_format=torch.channels_last)
+        for conv in self.modules():
+            if isinstance(conv, nn.Conv2d):
+                conv.weight.data = conv.weight.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Image tokens of prepared pixels (``preprocessing.py`` prepares them)."""

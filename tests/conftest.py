@@ -28,7 +28,9 @@ def tokenizer() -> WordPieceTokenizer:
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(
-    tmp_path_factory: pytest.TempPathFactory, tiny_config: ModelConfig, tokenizer: WordPieceTokenizer
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_config: ModelConfig,
+    tokenizer: WordPieceTokenizer,
 ) -> Path:
     """Folder of a random tiny checkpoint."""
     torch.manual_seed(0)

@@ -1,7 +1,8 @@
 """Wall-clock of policies against full depth, measured interleaved in one run.
 
 Every batch of photos runs under every policy in turn, so that a slow moment of the machine hits all
-of them. Times are per example: from the photo's bytes to the answer, and the encoder and decoder alone.
+of them. Times are per example: from the photo's bytes to the answer, and of encoder
+and decoder alone.
 """
 
 import platform
@@ -106,9 +107,7 @@ def benchmark(
         ValueError: There are fewer examples than the largest batch.
     """
     if len(examples) < max(batch_sizes):
-        raise ValueError(
-            f"{len(examples)} examples are too few for a batch of {max(batch_sizes)}"
-        )
+        raise ValueError(f"{len(examples)} examples are too few for a batch of {max(batch_sizes)}")
     exits = {REFERENCE_POLICY: ExitConfig(), **policies}
     rows: list[BenchmarkRow] = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -124,7 +123,9 @@ def benchmark(
                 for name in names[first:] + names[:first]:
                     _measure(samples[name], predictor, slots, task, batch, exits[name])
                 progress.advance(bar, size)
-            rows += [_row(name, size, samples[name], samples[REFERENCE_POLICY]) for name in policies]
+            rows += [
+                _row(name, size, samples[name], samples[REFERENCE_POLICY]) for name in policies
+            ]
     return Benchmark(rows, _conditions(predictor, task, len(examples)))
 
 

@@ -27,7 +27,7 @@ class ThresholdDecay(BaseModel):
 
 
 class SimilarityPolicy(ExitPolicy):
-    """Leaves when the cosine of consecutive depths reaches the threshold; never touches the head."""
+    """Leaves when the cosine of consecutive depths reaches the threshold, without the head."""
 
     kind: Literal["similarity"] = "similarity"
     threshold: float = Field(ge=-1.0, le=1.0, description="Cosine at which a row may leave.")

@@ -1,7 +1,7 @@
 """Stem features of a data folder, computed once and kept on disk.
 
-The stem is frozen in this recipe, so its output is computed for each photo and its mirror image, and
-read back by every later run.
+The stem is frozen in this recipe, so its output is computed for each photo and its mirror image,
+and read back by every later run.
 """
 
 import copy
@@ -16,8 +16,8 @@ from PIL import Image
 from rich.progress import track
 
 from model_core.model import UnifiedModel
-from model_core.stem import fold_batch_norms
 from model_core.preprocessing import PREPROCESSING_VERSION, decode_photo, prepare_pixels
+from model_core.stem import fold_batch_norms
 
 CHUNK = 4  # larger chunks fall out of the cache of a CPU
 MAX_PIXELS = 40_000_000

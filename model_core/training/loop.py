@@ -6,7 +6,7 @@ weights it would have had, because everything random is drawn from the seed and 
 
 import json
 import logging
-import os
+import pickle
 import time
 from dataclasses import fields, replace
 from pathlib import Path
@@ -105,7 +105,7 @@ class Trainer:
             group["lr"] = rate
         losses = self._forward(self._data.batch(self.step))
         self._optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        losses.total.backward()
         trainable = [value for value in self.model.parameters() if value.requires_grad]
         norm = torch.nn.utils.clip_grad_norm_(trainable, self.config.optim.max_gradient_norm)
         self._optimizer.step()
@@ -145,7 +145,7 @@ class Trainer:
         path = self.config.output_folder / STATE_FILE
         unfinished = path.with_suffix(".part")
         torch.save(state, unfinished)
-        os.replace(unfinished, path)
+        unfinished.replace(path)
 
     def resume(self) -> None:
         """Continue from the folder's state, if there is one.
@@ -175,7 +175,7 @@ class Trainer:
 def _load_state(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path}: damaged, cannot resume from it; delete it") from error
     return state
 

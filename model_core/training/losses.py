@@ -10,7 +10,7 @@ from model_core.training.data import IGNORED_TARGET
 
 
 def caption_loss(logits: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
-    """Mean cross entropy of ``(N, V)`` logits; targets ``(N,)``, ``IGNORED_TARGET`` counts for nothing."""
+    """Mean cross entropy of ``(N, V)`` logits; ``IGNORED_TARGET`` counts for nothing."""
     return functional.cross_entropy(
         logits, targets, ignore_index=IGNORED_TARGET, label_smoothing=label_smoothing
     )

@@ -1,8 +1,8 @@
 """The five promises of the runtime, on a random model of four layers in float64.
 
-Never-fire equals a plain full-depth model; a batch equals its rows alone; after any exit schedule the
-keys and values equal a teacher-forced pass; raising a threshold never makes an exit earlier; who is
-admitted mid-flight gets what they would have got at the start.
+Never-fire equals a plain full-depth model; a batch equals its rows alone; after any exit schedule
+the keys and values equal a teacher-forced pass; raising a threshold never makes an exit earlier;
+who is admitted mid-flight gets what they would have got at the start.
 """
 
 import itertools
@@ -34,10 +34,10 @@ from model_core.types import Answer
 DECODER_POLICIES: dict[str, AnyPolicy] = {
     "never": NeverPolicy(),
     "fixed": FixedDepthPolicy(depth=2),
-    "similarity": SimilarityPolicy(threshold=0.6),
-    "similarity_decay": SimilarityPolicy(threshold=0.7, decay=ThresholdDecay(beta=0.8, tau=4)),
-    "confidence": ConfidencePolicy(threshold=0.13),
-    "confidence_late": ConfidencePolicy(threshold=0.1, min_depth=2),
+    "similarity": SimilarityPolicy(threshold=0.4),
+    "similarity_decay": SimilarityPolicy(threshold=0.5, decay=ThresholdDecay(beta=0.8, tau=4)),
+    "confidence": ConfidencePolicy(threshold=0.25),
+    "confidence_late": ConfidencePolicy(threshold=0.2, min_depth=2),
 }
 
 
@@ -68,9 +68,7 @@ def assert_same_answer(got: Answer, expected: Answer) -> None:
     """Same tokens and depths; scores to rounding of float64."""
     assert got.token_ids == expected.token_ids
     assert got.probabilities.keys() == expected.probabilities.keys()
-    for one, other in zip(
-        got.trace.decoder.tokens, expected.trace.decoder.tokens, strict=True
-    ):
+    for one, other in zip(got.trace.decoder.tokens, expected.trace.decoder.tokens, strict=True):
         assert (one.depth, one.caught_up, one.computed_depth) == (
             other.depth,
             other.caught_up,
@@ -123,7 +121,9 @@ def plain_greedy(predictor: Predictor, request: Request) -> list[int]:
     ids = [predictor.tokenizer.start_id]
     while len(ids) <= request.max_new_tokens:
         hidden = full_pass(predictor, torch.tensor([ids]), memory)[-1]
-        logits = model.exit_logits(model.exit_features(model.config.num_decoder_layers, hidden[-1:]))
+        logits = model.exit_logits(
+            model.exit_features(model.config.num_decoder_layers, hidden[-1:])
+        )
         if request.labels:
             allowed = [number for _, number in request.labels]
             ids.append(max(allowed, key=lambda number: float(logits[0, number])))

@@ -1,0 +1,124 @@
+"""Scores, thresholds and the comparison, with values that a person can check."""
+
+import math
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from model_core.policies import (
+    POLICIES,
+    ConfidencePolicy,
+    ExitPolicy,
+    ExitSignals,
+    FixedDepthPolicy,
+    NeverPolicy,
+    SimilarityPolicy,
+    ThresholdDecay,
+    decide,
+)
+
+
+def signals(
+    depth: int = 1,
+    hidden: Tensor | None = None,
+    previous: Tensor | None = None,
+    logits: Tensor | None = None,
+    steps: tuple[int, ...] = (0, 0),
+) -> ExitSignals:
+    """Signals of two rows at a depth of four."""
+    hidden = torch.ones(2, 1, 2) if hidden is None else hidden
+    return ExitSignals(
+        depth=depth,
+        num_layers=4,
+        hidden=hidden,
+        previous=hidden if previous is None else previous,
+        mask=None,
+        steps=torch.tensor(steps),
+        max_steps=torch.tensor([10, 10]),
+        compute_logits=None if logits is None else lambda: logits,
+    )
+
+
+def test_similarity_is_the_cosine_of_each_sample_over_all_its_tokens() -> None:
+    hidden = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[3.0, 0.0], [0.0, 0.0]]])
+    previous = torch.tensor([[[1.0, 0.0], [1.0, 0.0]], [[0.0, 4.0], [0.0, 0.0]]])
+    score = SimilarityPolicy(threshold=0.9).score(signals(hidden=hidden, previous=previous))
+    torch.testing.assert_close(score, torch.tensor([0.5, 0.0]))
+
+
+def test_similarity_never_asks_for_logits() -> None:
+    def refuse() -> Tensor:
+        raise AssertionError("the exit head was computed")
+
+    given = signals()
+    given.compute_logits = refuse
+    decide(SimilarityPolicy(threshold=0.5), given)
+    assert not given.has_logits
+
+
+def test_threshold_falls_along_the_caption() -> None:
+    policy = SimilarityPolicy(threshold=0.9, decay=ThresholdDecay(beta=0.5, tau=2.0))
+    thresholds = policy.thresholds(signals(steps=(0, 5)))
+    expected = [0.5 * 0.9 + 0.5, 0.5 * 0.9 + 0.5 * math.exp(-1.0)]
+    torch.testing.assert_close(thresholds, torch.tensor(expected))
+
+
+def test_confidence_is_the_largest_probability() -> None:
+    logits = torch.tensor([[0.0, math.log(3.0)], [5.0, 5.0]])
+    score = ConfidencePolicy(threshold=0.5).score(signals(logits=logits))
+    torch.testing.assert_close(score, torch.tensor([0.75, 0.5]))
+
+
+def test_logits_are_computed_once() -> None:
+    calls = []
+
+    def compute() -> Tensor:
+        calls.append(1)
+        return torch.zeros(2, 3)
+
+    given = signals()
+    given.compute_logits = compute
+    ConfidencePolicy(threshold=0.5).score(given)
+    ConfidencePolicy(threshold=0.1).score(given)
+    assert calls == [1]
+
+
+def test_score_equal_to_the_threshold_leaves() -> None:
+    assert decide(FixedDepthPolicy(depth=2), signals(depth=2)).exit_mask.tolist() == [True, True]
+    assert decide(FixedDepthPolicy(depth=3), signals(depth=2)).exit_mask.tolist() == [False, False]
+
+
+def test_never_leaves_only_at_the_last_layer() -> None:
+    leaves = [decide(NeverPolicy(), signals(depth=depth)).exit_mask.any() for depth in range(1, 5)]
+    assert leaves == [False, False, False, True]
+
+
+def test_min_depth_holds_exits_back() -> None:
+    policy = SimilarityPolicy(threshold=-1.0, min_depth=3)
+    leaves = [decide(policy, signals(depth=depth)).exit_mask.all() for depth in range(1, 5)]
+    assert leaves == [False, False, True, True]
+
+
+def test_rows_are_decided_independently() -> None:
+    logits = torch.tensor([[9.0, 0.0], [0.0, 0.0]])
+    decision = decide(ConfidencePolicy(threshold=0.9), signals(logits=logits))
+    assert decision.exit_mask.tolist() == [True, False]
+
+
+def test_encoder_without_head_refuses_confidence() -> None:
+    with pytest.raises(ValueError, match="no head"):
+        ConfidencePolicy(threshold=0.5).score(signals())
+
+
+@pytest.mark.parametrize("threshold", [-1.01, 1.5, float("nan")])
+def test_threshold_out_of_range_is_refused(threshold: float) -> None:
+    with pytest.raises(ValidationError, match="threshold"):
+        SimilarityPolicy(threshold=threshold)
+
+
+def test_every_policy_is_registered_under_its_kind() -> None:
+    kinds = {name: policy.model_fields["kind"].default for name, policy in POLICIES.items()}
+    assert kinds == {name: name for name in POLICIES}
+    assert all(issubclass(policy, ExitPolicy) for policy in POLICIES.values())
