@@ -1,7 +1,9 @@
 """Fixtures of every test: a tiny random model in the shape of the shipped one."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import torch
 from PIL import Image
@@ -11,6 +13,10 @@ from model_core.config import CONFIG_ROOT, ModelConfig, load_config
 from model_core.model import UnifiedModel
 from model_core.predictor import Predictor
 from model_core.tokenizer import WordPieceTokenizer
+from serve.cluster import LocalCluster
+from serve.settings import ServeSettings
+from tests.dataset import write_data_folder
+from tests.serving import Served, free_port
 from tests.tiny import TINY_OVERRIDES, photo, randomize, tiny_tokenizer
 
 
@@ -51,3 +57,19 @@ def predictor(tiny_checkpoint: Path) -> Predictor:
 def photos() -> list[Image.Image]:
     """Six photos that differ."""
     return [photo(seed) for seed in range(6)]
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six photos a split, with captions and entailment pairs."""
+    return write_data_folder(tmp_path_factory.mktemp("data") / "folder")
+
+
+@pytest.fixture(scope="session")
+def served(tiny_checkpoint: Path) -> Iterator[Served]:
+    """The one real Ray Serve cluster of the session, with a real Valkey, on the tiny model."""
+    settings = ServeSettings(checkpoint=tiny_checkpoint, api_port=free_port(), num_slots=4)
+    with LocalCluster(settings, {"num_replicas": 1}) as cluster:
+        assert cluster.cache_server is not None
+        with httpx.Client(base_url=cluster.address, timeout=60) as client:
+            yield Served(client, Predictor.load(tiny_checkpoint), cluster.cache_server)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from model_core.config import FrozenConfig
+from model_core.config import CONFIG_ROOT, FrozenConfig
 
 
 class Precision(StrEnum):
@@ -65,7 +65,7 @@ class OptimConfig(FrozenConfig):
 
 
 class TrainConfig(FrozenConfig):
-    """One training run; ``model`` names a file of ``configs/model``."""
+    """One training run; ``model`` names a file of ``configs/model`` or is a path of one."""
 
     model: str = "offramp-s"
     data: DataConfig = DataConfig()
@@ -82,3 +82,10 @@ class TrainConfig(FrozenConfig):
     )
     output_folder: Path = Path("runs/flickr8k")
     feature_folder: Path = Path("runs/features")
+
+    @property
+    def model_path(self) -> Path:
+        """The YAML file of the model."""
+        if self.model.endswith(".yaml"):
+            return Path(self.model)
+        return CONFIG_ROOT / "model" / f"{self.model}.yaml"

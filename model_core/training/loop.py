@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from model_core.config import CONFIG_ROOT, ModelConfig, load_config
+from model_core.config import ModelConfig, load_config
 from model_core.convert import load_source_tokenizer, load_stem_weights, load_text_weights
 from model_core.errors import CheckpointError
 from model_core.model import UnifiedModel
@@ -54,7 +54,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config = config
         self.step = 0
-        model_config = load_config(CONFIG_ROOT / "model" / f"{config.model}.yaml", ModelConfig)
+        model_config = load_config(config.model_path, ModelConfig)
         self.tokenizer, source_ids = build_tokenizer(config, model_config)
         self.model = UnifiedModel(model_config, self.tokenizer.vocabulary_size)
         if config.has_pretrained_start:

@@ -1,38 +1,20 @@
-"""A page in a process of its own, before a service.
+"""A page in a process of its own, before the session's real service."""
 
-``api_url`` is the service the page talks to. Here it is a small stand-in with canned answers.
-"""
-
-import base64
-import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
-from fastapi import FastAPI
-from fastapi.responses import JSONResponse
 from playwright.sync_api import Browser, sync_playwright
 
-from serve.schemas import (
-    CaptionRequest,
-    CompareRequest,
-    EntailmentRequest,
-    ErrorAnswer,
-    ErrorDetail,
-)
+from tests.serving import Served, free_port
 
 ROOT = Path(__file__).parents[2]
-CANNED = ROOT / "tests/app/canned"
-PHOTO_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF")
 START_TIMEOUT_S = 60
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -45,63 +27,10 @@ CHROMIUM_FLAGS = [
 ]
 
 
-def canned(name: str) -> JSONResponse:
-    return JSONResponse(json.loads((CANNED / f"{name}.json").read_text()))
-
-
-def answer(name: str, image: str) -> JSONResponse:
-    """The canned answer, or a refusal where the image is none."""
-    if base64.b64decode(image).startswith(PHOTO_STARTS):
-        return canned(name)
-    detail = ErrorDetail(
-        code="not_an_image", message="The file is not an image.", request_id="req-refused"
-    )
-    return JSONResponse(ErrorAnswer(error=detail).model_dump(), status_code=422)
-
-
-def build_stand_in() -> FastAPI:
-    """The service's routes with canned answers."""
-    api = FastAPI()
-    for path, name in {
-        "/v1/model": "model",
-        "/v1/policies": "policies",
-        "/healthz": "health",
-    }.items():
-        api.add_api_route(path, lambda name=name: canned(name), response_class=JSONResponse)
-
-    @api.post("/v1/caption")
-    def caption(request: CaptionRequest) -> JSONResponse:
-        return answer("caption_full" if request.policy == "full" else "caption", request.image)
-
-    @api.post("/v1/entailment")
-    def entailment(request: EntailmentRequest) -> JSONResponse:
-        return answer("entailment", request.image)
-
-    @api.post("/v1/compare")
-    def compare(request: CompareRequest) -> JSONResponse:
-        return answer("compare", request.image)
-
-    return api
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
-def api_url() -> Iterator[str]:
-    port = free_port()
-    config = uvicorn.Config(build_stand_in(), host="127.0.0.1", port=port, log_level="warning")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
+def api_url(served: Served) -> str:
+    """The real service, on the tiny model."""
+    return str(served.client.base_url).rstrip("/")
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,7 @@ def test_fixed_depth_beyond_the_model_is_refused(
     predictor: Predictor, photos: list[Image.Image]
 ) -> None:
     exits = ExitConfig(image=FixedDepthPolicy(depth=5))
-    with pytest.raises(InputError, match="image.depth: 5 exceeds the model's 4 layers"):
+    with pytest.raises(InputError, match=r"image\.depth: 5 exceeds the model's 4 layers"):
         predictor.request("caption", photos[0], exits)
 
 

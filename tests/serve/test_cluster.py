@@ -1,45 +1,23 @@
 """The real thing: Ray Serve, a replica with a tiny model, and a real Valkey, over HTTP."""
 
 import base64
-import dataclasses
 import io
-import socket
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
 from model_core.config import load_preset
-from model_core.predictor import Predictor
 from model_core.types import Answer
 from serve import schemas
-from serve.cache_backends import EmbeddedServer
-from serve.cluster import LocalCluster, StartupError, check_port_is_free
-from serve.settings import ServeSettings
+from serve.cluster import StartupError, check_port_is_free
+from tests.serving import Served
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 PRESETS = ("full", "balanced", "similarity")
-
-
-@dataclasses.dataclass(frozen=True)
-class Served:
-    """The running service, a client for it, and the same model here."""
-
-    client: httpx.Client
-    predictor: Predictor
-    cache_server: EmbeddedServer
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def make_photo(seed: int) -> Image.Image:
@@ -51,15 +29,6 @@ def as_file(photo: Image.Image) -> bytes:
     file = io.BytesIO()
     photo.save(file, "PNG")
     return file.getvalue()
-
-
-@pytest.fixture(scope="session")
-def served(tiny_checkpoint: Path) -> Iterator[Served]:
-    settings = ServeSettings(checkpoint=tiny_checkpoint, api_port=free_port(), num_slots=4)
-    with LocalCluster(settings, {"num_replicas": 1}) as cluster:
-        assert cluster.cache_server is not None
-        with httpx.Client(base_url=cluster.address, timeout=60) as client:
-            yield Served(client, Predictor.load(tiny_checkpoint), cluster.cache_server)
 
 
 def post_caption(served: Served, photo: Image.Image, policy: str) -> dict[str, Any]:

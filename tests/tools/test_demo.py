@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.serving import free_port
 from tools.demo import DemoError, _refuse_used_port, build_parts
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -43,12 +44,6 @@ demo.build_parts = lambda port, api_port: [
 ]
 sys.exit(demo.main(["--port", ports[0], "--api-port", ports[1]]))
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def is_alive(pid: int) -> bool:

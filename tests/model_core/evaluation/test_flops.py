@@ -44,6 +44,6 @@ def test_stem_agrees_with_the_counter(predictor: Predictor) -> None:
 
 
 def test_encoder_layer_by_hand(predictor: Predictor) -> None:
-    # D = 8, F = 16, T = 3: projections 4*D*D, MLP 2*D*F, scores and values 2*T*D, two operations each
+    # D = 8, F = 16, T = 3: projections 4DD, MLP 2DF, scores and values 2TD; two operations each
     flops = FlopModel(predictor.model.config, 10)
     assert flops.encoder_layer(3) == 2 * 3 * (4 * 64 + 2 * 128 + 2 * 3 * 8)

@@ -1,0 +1,110 @@
+"""Training: a run that is killed and resumed ends where the uninterrupted one does."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from model_core.config import CONFIG_ROOT
+from model_core.errors import CheckpointError
+from model_core.training.config import DataConfig, OptimConfig, Precision, TrainConfig
+from model_core.training.loop import STATE_FILE, Trainer, autocast_dtype
+from tests.tiny import TINY_OVERRIDES
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    values = yaml.safe_load((CONFIG_ROOT / "model" / "offramp-s.yaml").read_text())
+    for override in TINY_OVERRIDES:
+        name, text = override.split("=")
+        *parents, last = name.split(".")
+        target = values
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        target[last] = yaml.safe_load(text)
+    path = tmp_path_factory.mktemp("model") / "tiny.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def train_config(
+    data_folder: Path, model_file: Path, folder: Path, **changes: object
+) -> TrainConfig:
+    values: dict[str, object] = {
+        "model": str(model_file),
+        "data": DataConfig(
+            folder=data_folder, photos_per_batch=4, captions_per_photo=2, pairs_per_batch=3
+        ),
+        "optim": OptimConfig(learning_rate=1e-2, warmup_steps=2),
+        "num_steps": 6,
+        "num_threads": 1,
+        "precision": Precision.FLOAT32,
+        "checkpoint_every_steps": 2,
+        "has_pretrained_start": False,
+        "output_folder": folder / "run",
+        "feature_folder": folder / "features",
+    }
+    return TrainConfig.model_validate(values | changes)
+
+
+def losses(folder: Path) -> list[float]:
+    lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)["loss"] for line in lines]
+
+
+def test_killed_and_resumed_run_equals_the_uninterrupted_one(
+    data_folder: Path, model_file: Path, tmp_path: Path
+) -> None:
+    whole = Trainer(train_config(data_folder, model_file, tmp_path / "whole")).run()
+    config = train_config(data_folder, model_file, tmp_path / "parts")
+    killed = Trainer(config)
+    killed.run(stop_at=2)
+    killed._step()  # work after the last checkpoint is lost in a kill
+    resumed = Trainer(config).run()
+    expected = whole.model.state_dict()
+    for name, value in resumed.model.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+    assert losses(tmp_path / "parts")[-4:] == losses(tmp_path / "whole")[-4:]
+
+
+def test_loss_falls(data_folder: Path, model_file: Path, tmp_path: Path) -> None:
+    Trainer(train_config(data_folder, model_file, tmp_path, num_steps=30)).run()
+    values = losses(tmp_path)
+    assert sum(values[-5:]) < 0.8 * sum(values[:5])
+
+
+def test_stem_is_frozen_and_every_exit_learns(
+    data_folder: Path, model_file: Path, tmp_path: Path
+) -> None:
+    trainer = Trainer(train_config(data_folder, model_file, tmp_path, num_steps=12))
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    after = trainer.run().model.state_dict()
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert not [name for name in changed if name.startswith("stem.")]
+    for depth in range(4):
+        assert f"exit_head.adapters.{depth}.up.weight" in changed
+        assert f"encoder.layers.{depth}.self_qkv.weight" in changed
+
+
+def test_state_of_another_configuration_is_refused(
+    data_folder: Path, model_file: Path, tmp_path: Path
+) -> None:
+    Trainer(train_config(data_folder, model_file, tmp_path)).run(stop_at=2)
+    with pytest.raises(CheckpointError, match="another configuration"):
+        Trainer(train_config(data_folder, model_file, tmp_path, seed=2)).run()
+
+
+def test_damaged_state_is_refused(data_folder: Path, model_file: Path, tmp_path: Path) -> None:
+    config = train_config(data_folder, model_file, tmp_path)
+    config.output_folder.mkdir(parents=True)
+    (config.output_folder / STATE_FILE).write_bytes(b"PK damaged")
+    with pytest.raises(CheckpointError, match=r"state\.pt: damaged"):
+        Trainer(config).run()
+
+
+def test_precision_is_what_was_asked() -> None:
+    assert autocast_dtype(Precision.FLOAT32, "cpu") is torch.float32
+    assert autocast_dtype(Precision.BFLOAT16, "cpu") is torch.bfloat16
+    assert autocast_dtype(Precision.AUTO, "cuda") is torch.bfloat16

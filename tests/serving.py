@@ -1,0 +1,25 @@
+"""The running service as tests see it."""
+
+import socket
+from dataclasses import dataclass
+
+import httpx
+
+from model_core.predictor import Predictor
+from serve.cache_backends import EmbeddedServer
+
+
+@dataclass(frozen=True)
+class Served:
+    """The running service, a client for it, and the same model here."""
+
+    client: httpx.Client
+    predictor: Predictor
+    cache_server: EmbeddedServer
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
