@@ -71,9 +71,8 @@ class WordPieceTokenizer:
         return str(self._tokenizer.decode(list(token_ids), skip_special_tokens=True))
 
     def piece(self, token_id: int) -> str:
-        """The piece as people read it: ``""`` for special pieces, ``##`` kept."""
-        piece = str(self._tokenizer.id_to_token(token_id))
-        return "" if piece in SPECIAL_PIECES else piece
+        """The piece as it is written, ``##`` kept; ``""`` for the end mark."""
+        return "" if token_id == self.end_id else str(self._tokenizer.id_to_token(token_id))
 
     def word_id(self, word: str) -> int:
         """The id of a word that is one piece.

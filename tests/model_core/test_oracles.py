@@ -169,6 +169,45 @@ def test_threshold_that_cannot_be_reached_equals_never(
         assert got.token_ids == expected.token_ids
 
 
+def encoder_memory(predictor: Predictor, request: Request, answer: Answer) -> torch.Tensor:
+    """The memory at the depths where the modalities of an answer left."""
+    model, encoder = predictor.model, answer.trace.encoder
+    image = model.embed_image(model.image_features(request.pixels[None].double()))
+    image = model.encoder.run_layers(image, None, 0, encoder.image.depth)
+    text = model.embed_text(torch.tensor([request.text_ids]))
+    return model.memory(image, model.encoder.run_layers(text, None, 0, encoder.text.depth))
+
+
+@pytest.mark.parametrize("name", ["similarity", "confidence", "confidence_late", "fixed"])
+@torch.inference_mode()
+def test_every_early_token_is_what_a_full_pass_says_at_its_depth(
+    predictor: Predictor, photos: list[Image.Image], name: str
+) -> None:
+    """Deferred catch-up is exact: tokens and confidences equal a teacher-forced pass's."""
+    model = predictor.model
+    requests = make_requests(predictor, photos, exits_with(DECODER_POLICIES[name]))
+    for request, answer in zip(requests, predictor.answer(requests), strict=True):
+        memory = encoder_memory(predictor, request, answer)
+        fed = [predictor.tokenizer.start_id, *answer.token_ids[:-1]]
+        states = full_pass(predictor, torch.tensor([fed]), memory)
+        candidates = (
+            torch.tensor([number for _, number in request.labels]) if request.labels else None
+        )
+        for step, token in enumerate(answer.trace.decoder.tokens):
+            here = states[token.depth][step : step + 1]
+            logits = model.exit_logits(model.exit_features(token.depth, here), candidates)
+            choice = int(logits.argmax())
+            wanted = choice if candidates is None else int(candidates[choice])
+            assert answer.token_ids[step] == wanted
+            if name.startswith("confidence"):
+                confidence = float(logits.softmax(-1).amax())
+                assert token.scores[-1] == pytest.approx(confidence, abs=1e-10)
+            if name == "similarity":
+                before = states[token.depth - 1][step]
+                cosine = torch.cosine_similarity(here[0], before, dim=0)
+                assert token.scores[-1] == pytest.approx(float(cosine), abs=1e-10)
+
+
 class ScheduledPolicy(NeverPolicy):
     """Leaves each step at a given depth: lets a test choose the whole exit schedule."""
 
@@ -279,7 +318,7 @@ def test_raising_a_threshold_never_makes_an_exit_earlier(make_policy: object) ->
     assert (earlier == 4).all() or isinstance(policy, SimilarityPolicy)
 
 
-@pytest.mark.parametrize("name", ["similarity", "confidence", "never"])
+@pytest.mark.parametrize("name", ["similarity", "similarity_decay", "confidence", "never"])
 def test_admitted_mid_flight_equals_admitted_at_the_start(
     predictor: Predictor, photos: list[Image.Image], name: str
 ) -> None:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from PIL import Image
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from model_core.config import CatchUp, ExitConfig
@@ -29,10 +30,16 @@ def test_answer_agrees_with_the_counter(
     caption = predictor.request("caption", photos[1], exits)
     predictor.answer([caption])  # the instruction is encoded before counting
     for counted in (request, caption):
-        with FlopCounterMode(display=False) as counter:
+        # The counter has no formula for the fused attention of CPUs.
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             (answer,) = predictor.answer([counted])
-        # The counter sees padding of attention blocks too; at these sizes that is below 1 %.
-        assert answer.trace.cost.flops == pytest.approx(counter.get_total_flops(), rel=0.01)
+        # Without the stem, which would hide an error in the layers.
+        stem = FlopModel(predictor.model.config, predictor.tokenizer.vocabulary_size).stem()
+        counted_flops = counter.get_total_flops() - stem
+        # A caught-up block looks at masked keys too, which we do not count: visible at width 8 only.
+        has_blocks = any(token.caught_up for token in answer.trace.decoder.tokens)
+        tolerance = 0.02 if has_blocks else 1e-9
+        assert answer.trace.cost.flops - stem == pytest.approx(counted_flops, rel=tolerance)
 
 
 def test_stem_agrees_with_the_counter(predictor: Predictor) -> None:
