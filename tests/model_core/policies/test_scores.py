@@ -65,6 +65,14 @@ def test_threshold_falls_along_the_caption() -> None:
     torch.testing.assert_close(thresholds, torch.tensor(expected))
 
 
+def test_rows_at_different_steps_have_thresholds_of_their_own() -> None:
+    policy = SimilarityPolicy(threshold=0.6, decay=ThresholdDecay(beta=0.5, tau=10.0))
+    hidden = torch.tensor([[[1.0, 0.0]], [[1.0, 0.0]]])
+    previous = torch.tensor([[[0.6, 0.8]], [[0.6, 0.8]]])  # cosine 0.6 in both rows
+    decision = decide(policy, signals(hidden=hidden, previous=previous, steps=(0, 9)))
+    assert decision.exit_mask.tolist() == [False, True]
+
+
 def test_confidence_is_the_largest_probability() -> None:
     logits = torch.tensor([[0.0, math.log(3.0)], [5.0, 5.0]])
     score = ConfidencePolicy(threshold=0.5).score(signals(logits=logits))
