@@ -36,7 +36,7 @@ def test_answer_agrees_with_the_counter(
         # Without the stem, which would hide an error in the layers.
         stem = FlopModel(predictor.model.config, predictor.tokenizer.vocabulary_size).stem()
         counted_flops = counter.get_total_flops() - stem
-        # A caught-up block looks at masked keys too, which we do not count: visible at width 8 only.
+        # A caught-up block looks at masked keys too, which we do not count: it shows at width 8.
         has_blocks = any(token.caught_up for token in answer.trace.decoder.tokens)
         tolerance = 0.02 if has_blocks else 1e-9
         assert answer.trace.cost.flops - stem == pytest.approx(counted_flops, rel=tolerance)
