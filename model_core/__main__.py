@@ -19,9 +19,9 @@ from model_core.config import load_config, load_preset, preset_names
 from model_core.errors import ConfigError, InputError, OfframpError
 from model_core.evaluation.benchmark import benchmark
 from model_core.evaluation.evaluate import evaluate
-from model_core.evaluation.examples import MAX_PIXELS, read_examples
+from model_core.evaluation.examples import Example, read_examples
 from model_core.predictor import DTYPES, Predictor
-from model_core.preprocessing import decode_photo
+from model_core.preprocessing import MAX_PIXELS, decode_photo
 from model_core.training.config import TrainConfig
 from model_core.training.loop import Trainer
 from model_core.training.prepare import SOURCES, prepare
@@ -264,10 +264,8 @@ def describe(answer: Answer) -> str:
     )
 
 
-def _evaluate(options: argparse.Namespace) -> None:
-    exits = load_preset(options.policy).for_task(options.task)
-    predictor = _load(options)
-    examples = read_examples(
+def _read(options: argparse.Namespace, predictor: Predictor) -> list[Example]:
+    return read_examples(
         predictor,
         options.task,
         options.data,
@@ -275,6 +273,12 @@ def _evaluate(options: argparse.Namespace) -> None:
         options.with_premise,
         options.num_examples,
     )
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    exits = load_preset(options.policy).for_task(options.task)
+    predictor = _load(options)
+    examples = _read(options, predictor)
     result = evaluate(predictor, options.task, options.split, examples, options.policy, exits)
     _print_result(options, result)
 
@@ -287,14 +291,7 @@ def _benchmark(options: argparse.Namespace) -> None:
     except (ValueError, argparse.ArgumentTypeError) as error:
         raise ConfigError(f"--batch-sizes {options.batch_sizes!r}: numbers by commas") from error
     predictor = _load(options)
-    examples = read_examples(
-        predictor,
-        options.task,
-        options.data,
-        options.split,
-        options.with_premise,
-        options.num_examples,
-    )
+    examples = _read(options, predictor)
     _print_result(options, benchmark(predictor, options.task, examples, policies, batch_sizes))
 
 

@@ -117,10 +117,11 @@ class DecodingStep:
 
     def _logits(self, depth: int, hidden: Tensor, labels: tuple[tuple[str, int], ...]) -> Tensor:
         """``(N, V)`` logits, or ``(N, number of labels)`` for a task with allowed outputs."""
+        features = self._backbone.exit_features(depth, hidden)
+        if not labels:
+            return self._backbone.exit_logits(features)
         candidates = torch.tensor([number for _, number in labels], device=self._device)
-        return self._backbone.exit_logits(
-            self._backbone.exit_features(depth, hidden), candidates if labels else None
-        )
+        return self._backbone.exit_logits(features, candidates)
 
     def _choose(self, rows: np.ndarray, logits: Tensor) -> None:
         """Greedy choice of ``rows`` from ``(R, V)`` logits, or from ``(R, number of labels)``."""

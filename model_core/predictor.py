@@ -16,7 +16,7 @@ from model_core.policies import ExitSite, FixedDepthPolicy
 from model_core.preprocessing import PREPROCESSING_VERSION, prepare_pixels
 from model_core.request import Request
 from model_core.request_encoder import RequestEncoder
-from model_core.training.data import text_side
+from model_core.tokenizer import text_side
 from model_core.types import Answer
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}

@@ -14,6 +14,7 @@ PIXEL_MEAN = 127.0
 PIXEL_SCALE = 128.0
 ALLOWED_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 MIN_SIDE_PIXELS = 2
+MAX_PIXELS = 40_000_000  # of files named on the command line or in a data folder
 
 
 def decode_photo(data: bytes, max_pixels: int) -> Image.Image:

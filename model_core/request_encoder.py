@@ -12,8 +12,7 @@ from model_core.encode import EncodedModality, encode_modality
 from model_core.model import Backbone
 from model_core.policies import ExitPolicy
 from model_core.request import Request
-from model_core.tokenizer import WordPieceTokenizer
-from model_core.training.data import pad_rows
+from model_core.tokenizer import WordPieceTokenizer, pad_rows
 from model_core.types import ModalityTrace
 
 MAX_KEPT_INSTRUCTIONS = 64  # users may spell out any threshold: each makes an encoding of its own

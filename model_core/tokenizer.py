@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from model_core.errors import CheckpointError
 
@@ -108,6 +110,29 @@ class WordPieceTokenizer:
         kept.difference_update(vocabulary[piece] for piece in SPECIAL_PIECES)
         source_ids = [vocabulary[piece] for piece in SPECIAL_PIECES] + sorted(kept)
         return PrunedVocabulary(_with_vocabulary(content, source_ids), source_ids)
+
+
+def text_side(
+    tokenizer: WordPieceTokenizer, text: str, premise: str | None, max_tokens: int
+) -> list[int]:
+    """Ids of the encoder's text side: ``[CLS] premise [SEP] text [SEP]``, cut to ``max_tokens``.
+
+    Only the premise is cut: the text is what the question is about.
+    """
+    ids = [*tokenizer.encode(text), tokenizer.end_id]
+    before: list[int] = []
+    if premise:
+        room = max_tokens - 2 - len(ids)
+        before = [*tokenizer.encode(premise)[: max(room, 0)], tokenizer.end_id]
+    return [tokenizer.start_id, *before, *ids][:max_tokens]
+
+
+def pad_rows(rows: Sequence[Sequence[int]], value: int) -> Tensor:
+    """``(R, T)`` ids, shorter rows filled with ``value``."""
+    padded = torch.full((len(rows), max(map(len, rows))), value, dtype=torch.long)
+    for number, row in enumerate(rows):
+        padded[number, : len(row)] = torch.tensor(row, dtype=torch.long)
+    return padded
 
 
 def _with_vocabulary(content: dict[str, object], source_ids: list[int]) -> WordPieceTokenizer:

@@ -6,11 +6,9 @@ from pathlib import Path
 
 from model_core.config import ExitConfig
 from model_core.predictor import Predictor
-from model_core.preprocessing import decode_photo
+from model_core.preprocessing import MAX_PIXELS, decode_photo
 from model_core.request import Request
 from model_core.training.data import read_captions, read_entailment
-
-MAX_PIXELS = 40_000_000
 
 
 @dataclass(frozen=True)

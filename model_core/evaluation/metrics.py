@@ -6,7 +6,7 @@ punctuation.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
@@ -71,6 +71,3 @@ def mean(values: Sequence[float]) -> float:
 def relative_saving(run: float, full: float) -> float:
     """Share of ``full`` that was not spent, ``1 - run / full``."""
     return 1.0 - run / full
-
-
-QUALITY_METRIC: Mapping[str, str] = {"caption": "cider", "accuracy": "accuracy"}

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from model_core.config import ModelConfig
 from model_core.errors import InputError
-from model_core.tokenizer import WordPieceTokenizer
+from model_core.tokenizer import WordPieceTokenizer, pad_rows, text_side
 from model_core.training.config import DataConfig
 
 SPLITS = ("train", "val", "test")
@@ -87,29 +87,6 @@ def _read_rows(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
 def normalise_caption(text: str) -> str:
     """A caption as the model writes it: single spaces, lower case, no closing full stop."""
     return re.sub(r"[\s.]+$", "", re.sub(r"\s+", " ", text.strip())).lower()
-
-
-def text_side(
-    tokenizer: WordPieceTokenizer, text: str, premise: str | None, max_tokens: int
-) -> list[int]:
-    """Ids of the encoder's text side: ``[CLS] premise [SEP] text [SEP]``, cut to ``max_tokens``.
-
-    Only the premise is cut: the text is what the question is about.
-    """
-    ids = [*tokenizer.encode(text), tokenizer.end_id]
-    before: list[int] = []
-    if premise:
-        room = max_tokens - 2 - len(ids)
-        before = [*tokenizer.encode(premise)[: max(room, 0)], tokenizer.end_id]
-    return [tokenizer.start_id, *before, *ids][:max_tokens]
-
-
-def pad_rows(rows: Sequence[Sequence[int]], value: int) -> Tensor:
-    """``(R, T)`` ids, shorter rows filled with ``value``."""
-    padded = torch.full((len(rows), max(map(len, rows))), value, dtype=torch.long)
-    for number, row in enumerate(rows):
-        padded[number, : len(row)] = torch.tensor(row, dtype=torch.long)
-    return padded
 
 
 @dataclass(frozen=True)

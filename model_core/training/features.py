@@ -16,11 +16,10 @@ from PIL import Image
 from rich.progress import track
 
 from model_core.model import UnifiedModel
-from model_core.preprocessing import PREPROCESSING_VERSION, decode_photo, prepare_pixels
+from model_core.preprocessing import MAX_PIXELS, PREPROCESSING_VERSION, decode_photo, prepare_pixels
 from model_core.stem import fold_batch_norms
 
 CHUNK = 4  # larger chunks fall out of the cache of a CPU
-MAX_PIXELS = 40_000_000
 
 
 def stem_features(

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
+from model_core.tokenizer import pad_rows, text_side
 from model_core.training.config import OptimConfig
-from model_core.training.data import IGNORED_TARGET, normalise_caption, pad_rows, text_side
+from model_core.training.data import IGNORED_TARGET, normalise_caption
 from model_core.training.losses import caption_loss, deep_supervision
 from model_core.training.optim import learning_rate
 from tests.tiny import tiny_tokenizer
