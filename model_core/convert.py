@@ -1,7 +1,6 @@
 """Initial weights: name maps from the released stem and sentence encoder to our modules.
 
-Source: EfficientNet-Lite0 on ImageNet, and all-MiniLM-L6-v2 (a BERT of 6 layers). The decoder
-starts from the same text layers (as in arXiv 1907.12461); its cross-attention starts at random.
+Source: EfficientNet-Lite0 on ImageNet, and all-MiniLM-L6-v2 (a BERT of 6 layers).
 """
 
 from collections.abc import Mapping
@@ -49,7 +48,7 @@ def load_stem_weights(model: UnifiedModel) -> None:
 
 
 def load_text_weights(model: UnifiedModel, source_ids: list[int]) -> None:
-    """Start word embeddings, encoder and decoder from MiniLM.
+    """Start word embeddings, positions and encoder layers from MiniLM; decoder layers stay random.
 
     Args:
         model: A model of MiniLM's width and heads.
@@ -69,9 +68,8 @@ def load_text_weights(model: UnifiedModel, source_ids: list[int]) -> None:
             table.weight.copy_(positions[: table.num_embeddings])
         for norm in (model.encoder.text_norm, model.decoder.norm):
             _copy_parameters(norm, weights, "embeddings.LayerNorm")
-        for layers in (model.encoder.layers, model.decoder.layers):
-            for index, layer in enumerate(layers):
-                _copy_layer(layer, weights, f"encoder.layer.{index}")
+        for index, layer in enumerate(model.encoder.layers):
+            _copy_layer(layer, weights, f"encoder.layer.{index}")
 
 
 def _copy_layer(layer: nn.Module, weights: Mapping[str, Tensor], prefix: str) -> None:

@@ -14,10 +14,16 @@ from model_core.layers import EncoderLayer
 class DecomposedEncoder(nn.Module):
     """Tied encoder layers over image tokens and, separately, over text tokens."""
 
+    feature_mean: Tensor
+    feature_scale: Tensor
+
     def __init__(self, config: ModelConfig, word_embedding: nn.Embedding) -> None:
         super().__init__()
         width = config.hidden_size
         self.word_embedding = word_embedding
+        # Stem features are positive with a large common part; left in, it drowns what differs.
+        self.register_buffer("feature_mean", torch.zeros(config.stem.feature_channels))
+        self.register_buffer("feature_scale", torch.ones(config.stem.feature_channels))
         self.image_projection = nn.Linear(config.stem.feature_channels, width)
         self.image_position = nn.Embedding(config.stem.num_image_tokens, width)
         self.image_norm = nn.LayerNorm(width)
@@ -29,7 +35,8 @@ class DecomposedEncoder(nn.Module):
 
     def embed_image(self, features: Tensor) -> Tensor:
         """``(B, Ti, D)`` embeddings of ``(B, Ti, C)`` stem features."""
-        embedded = self.image_projection(features) + self.image_position.weight
+        standardised = (features - self.feature_mean) * self.feature_scale
+        embedded = self.image_projection(standardised) + self.image_position.weight
         hidden: Tensor = self.dropout(self.image_norm(embedded))
         return hidden
 

@@ -56,9 +56,18 @@ class LossConfig(FrozenConfig):
 
 
 class OptimConfig(FrozenConfig):
-    """AdamW with warm-up and cosine decay to zero."""
+    """AdamW with warm-up and cosine decay to zero.
+
+    Attributes:
+        learning_rate: Peak of the schedule.
+        encoder_rate_scale: Factor on it for the encoder's layers, which start pre-trained.
+        weight_decay: Of matrices; norms, biases and embeddings are not decayed.
+        warmup_steps: Steps of linear growth from zero.
+        max_gradient_norm: Larger gradients are scaled down to it.
+    """
 
     learning_rate: float = Field(default=4e-4, gt=0, le=1)
+    encoder_rate_scale: float = Field(default=0.25, gt=0, le=1)
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_steps: int = Field(default=60, ge=0)
     max_gradient_norm: float = Field(default=1.0, gt=0)

@@ -147,6 +147,10 @@ class TrainData:
         instruction = model_config.tasks["caption"].instruction
         self._instruction = text_side(tokenizer, instruction, None, self._max_text_tokens)
 
+    def caption_rows(self) -> Iterator[list[int]]:
+        """Target ids of every caption of the split."""
+        return (row for rows in self._captions for row in rows)
+
     def batch(self, step: int) -> TrainBatch:
         """The batch of 0-based ``step``; the same for the same seed and step."""
         size = self._config.photos_per_batch

@@ -17,7 +17,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from model_core.config import ModelConfig, load_config
-from model_core.convert import load_source_tokenizer, load_stem_weights, load_text_weights
+from model_core.convert import load_source_tokenizer
 from model_core.errors import CheckpointError
 from model_core.model import UnifiedModel
 from model_core.tokenizer import WordPieceTokenizer
@@ -30,6 +30,11 @@ from model_core.training.data import (
     read_entailment,
 )
 from model_core.training.features import stem_features
+from model_core.training.initialise import (
+    load_released_weights,
+    standardise_features,
+    start_from_frequencies,
+)
 from model_core.training.joint import JointLosses, JointRecipe
 from model_core.training.optim import build_optimizer, learning_rate
 
@@ -58,8 +63,7 @@ class Trainer:
         self.tokenizer, source_ids = build_tokenizer(config, model_config)
         self.model = UnifiedModel(model_config, self.tokenizer.vocabulary_size)
         if config.has_pretrained_start:
-            load_stem_weights(self.model)
-            load_text_weights(self.model, source_ids)
+            load_released_weights(self.model, source_ids)
         self.model.to(config.device)
         self._data = self._read_data(model_config)
         self._recipe = JointRecipe(self.model, self.tokenizer, config.loss)
@@ -73,7 +77,10 @@ class Trainer:
         features = stem_features(
             self.model, data.folder / "images", names, self.config.feature_folder, data.has_flips
         )
-        return TrainData(data, model_config, self.tokenizer, features, self.config.seed)
+        standardise_features(self.model, features)
+        read = TrainData(data, model_config, self.tokenizer, features, self.config.seed)
+        start_from_frequencies(self.model, read.caption_rows())
+        return read
 
     def run(self, stop_at: int | None = None) -> TrainedModel:
         """Train to the last step (or to ``stop_at``), resuming if the folder holds a state."""
@@ -102,7 +109,7 @@ class Trainer:
         started = time.perf_counter()
         rate = learning_rate(self.config.optim, self.step, self.config.num_steps)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["rate_scale"]
         losses = self._forward(self._data.batch(self.step))
         self._optimizer.zero_grad(set_to_none=True)
         losses.total.backward()

@@ -9,15 +9,27 @@ from model_core.training.config import OptimConfig
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW over what is trainable; norms, biases and embeddings are not decayed."""
-    trainable = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
-    decayed = [v for name, v in trainable if v.dim() > 1 and "embedding" not in name]
-    others = [v for name, v in trainable if v.dim() <= 1 or "embedding" in name]
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), eps=1e-6)
+    """AdamW over what is trainable; each group carries its ``rate_scale`` for the schedule."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, value in model.named_parameters():
+        if value.requires_grad:
+            is_decayed = value.dim() > 1 and "embedding" not in name
+            is_encoder = name.startswith("encoder.layers.")
+            groups.setdefault((is_decayed, is_encoder), []).append(value)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": params,
+                "weight_decay": config.weight_decay * is_decayed,
+                "rate_scale": config.encoder_rate_scale if is_encoder else 1.0,
+            }
+            for (is_decayed, is_encoder), params in groups.items()
+        ],
+        lr=config.learning_rate,
+        betas=(0.9, 0.98),
+        eps=1e-6,
+        fused=True,
+    )
 
 
 def learning_rate(config: OptimConfig, step: int, num_steps: int) -> float:
