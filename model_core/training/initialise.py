@@ -18,7 +18,7 @@ DEVIATION_FLOOR = 0.05  # a channel that is silent in the sample must not be blo
 
 
 def load_released_weights(model: UnifiedModel, source_ids: list[int]) -> None:
-    """Stem from ImageNet; words, positions and encoder from MiniLM; the decoder stays random."""
+    """Stem from ImageNet; words and encoder from MiniLM; the decoder stays random."""
     load_stem_weights(model)
     load_text_weights(model, source_ids)
 
