@@ -70,7 +70,7 @@ def test_killed_and_resumed_run_equals_the_uninterrupted_one(
 
 
 def test_loss_falls(data_folder: Path, model_file: Path, tmp_path: Path) -> None:
-    Trainer(train_config(data_folder, model_file, tmp_path, num_steps=30)).run()
+    Trainer(train_config(data_folder, model_file, tmp_path, num_steps=60)).run()
     values = losses(tmp_path)
     assert sum(values[-5:]) < 0.8 * sum(values[:5])
 
