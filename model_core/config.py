@@ -88,6 +88,9 @@ class ModelConfig(FrozenConfig):
     num_decoder_layers: int = Field(default=6, ge=1, le=48)
     norm_placement: NormPlacement = NormPlacement.POST
     adapter_size: int = Field(default=96, ge=1, le=4096)
+    embedding_size: int = Field(
+        default=0, ge=0, le=4096, description="Of pooled photos and sentences; 0 = no poolers."
+    )
     max_text_tokens: int = Field(default=96, ge=8, le=1024)
     max_target_tokens: int = Field(default=40, ge=2, le=1024)
     dropout: float = Field(default=0.1, ge=0, lt=1)

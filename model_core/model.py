@@ -13,6 +13,7 @@ from model_core.decoder import Decoder
 from model_core.encoder import DecomposedEncoder
 from model_core.exit_heads import TokenExitHead
 from model_core.layers import DecoderContext, KeyValue, init_weights
+from model_core.poolers import Poolers
 from model_core.stem import EfficientNetLite
 
 
@@ -67,6 +68,7 @@ class UnifiedModel(nn.Module):
         self.encoder = DecomposedEncoder(config, self.word_embedding)
         self.decoder = Decoder(config, self.word_embedding)
         self.exit_head = TokenExitHead(config, self.word_embedding)
+        self.poolers = Poolers(config) if config.embedding_size else None
         self.apply(init_weights)
         self.exit_head.reset_adapters()
         self.stem = EfficientNetLite(config.stem)

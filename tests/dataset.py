@@ -1,5 +1,6 @@
 """A data folder of a few coloured photos, in the format that training and measurements read."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -24,6 +25,20 @@ def write_data_folder(folder: Path, photos_per_split: int = 6) -> Path:
                 pairs.append(pair | ({"premise_text": "two people"} if place else {}))
         _write_lines(folder / f"ve_{split}.jsonl", pairs)
     _write_lines(folder / "captions.jsonl", captions)
+    return folder
+
+
+def write_text_folder(folder: Path) -> Path:
+    """Write the two files of text alone; returns the folder."""
+    folder.mkdir(parents=True)
+    captions = [{"id": str(number), "captions": SENTENCES} for number in range(4)]
+    pairs = [
+        {"premise": SENTENCES[0], "hypothesis": SENTENCES[place], "label": label}
+        for place, label in enumerate(LABELS)
+    ]
+    for name, rows in (("flickr30k_captions", captions), ("nli_text", pairs)):
+        with gzip.open(folder / f"{name}.jsonl.gz", "wt", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
     return folder
 
 

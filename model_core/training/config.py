@@ -16,6 +16,14 @@ class Precision(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+class Objective(StrEnum):
+    """What a run minimises: one module of ``model_core/training`` each."""
+
+    TEXT = "text"
+    JOINT = "joint"
+    CIDER = "cider"
+
+
 class DataConfig(FrozenConfig):
     """Where the examples are, and how a batch is drawn.
 
@@ -26,6 +34,11 @@ class DataConfig(FrozenConfig):
         pairs_per_batch: Entailment pairs drawn from the photos of the batch.
         premise_fraction: How often a premise sentence is shown when there is one.
         has_flips: Also learn from mirrored photos.
+        num_crops: Also learn from this many random crops of each photo, half of them mirrored.
+        text_folder: Folder with text alone (captions without photos, sentence pairs), for the text
+            recipe and the vocabulary.
+        sentences_per_batch: Sentences of one step of the text recipe.
+        text_pairs_per_batch: Premise and hypothesis pairs of one step of the text recipe.
         min_piece_count: Pieces rarer than this in the training text are left to their characters.
     """
 
@@ -35,6 +48,10 @@ class DataConfig(FrozenConfig):
     pairs_per_batch: int = Field(default=64, ge=0, le=4096)
     premise_fraction: float = Field(default=0.5, ge=0, le=1)
     has_flips: bool = True
+    num_crops: int = Field(default=0, ge=0, le=32)
+    text_folder: Path | None = None
+    sentences_per_batch: int = Field(default=128, ge=1, le=4096)
+    text_pairs_per_batch: int = Field(default=48, ge=1, le=4096)
     min_piece_count: int = Field(default=2, ge=1)
 
 
@@ -45,6 +62,8 @@ class LossConfig(FrozenConfig):
         label_smoothing: Of the caption loss.
         exits_per_step: Decoder exits supervised in one step: the last and others at random.
         entailment_weight: Of the entailment loss beside the caption loss.
+        contrastive_weight: Of the contrastive loss, for a model with poolers.
+        samples_per_photo: Captions drawn for each photo by the CIDEr recipe.
         shallow_memory_fraction: Share of steps that see a memory from a random encoder depth,
             drawn for each modality on its own (ours: leaving early must not surprise the decoder).
     """
@@ -52,6 +71,8 @@ class LossConfig(FrozenConfig):
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     exits_per_step: int = Field(default=3, ge=1, le=48)
     entailment_weight: float = Field(default=1.0, ge=0)
+    contrastive_weight: float = Field(default=0.5, ge=0)
+    samples_per_photo: int = Field(default=5, ge=2, le=32)
     shallow_memory_fraction: float = Field(default=0.5, ge=0, le=1)
 
 
@@ -64,6 +85,7 @@ class OptimConfig(FrozenConfig):
         weight_decay: Of matrices; norms, biases and embeddings are not decayed.
         warmup_steps: Steps of linear growth from zero.
         max_gradient_norm: Larger gradients are scaled down to it.
+        average_decay: Of the moving average of the weights that the run ends with; 0 = none.
     """
 
     learning_rate: float = Field(default=4e-4, gt=0, le=1)
@@ -71,12 +93,22 @@ class OptimConfig(FrozenConfig):
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_steps: int = Field(default=60, ge=0)
     max_gradient_norm: float = Field(default=1.0, gt=0)
+    average_decay: float = Field(default=0.0, ge=0, lt=1)
 
 
 class TrainConfig(FrozenConfig):
-    """One training run; ``model`` names a file of ``configs/model`` or is a path of one."""
+    """One training run.
+
+    Attributes:
+        model: Name of a file of ``configs/model``, or the path of one.
+        objective: The recipe.
+        start_from: Checkpoint folder that gives weights and vocabulary; without it the run starts
+            from the released weights.
+    """
 
     model: str = "offramp-s"
+    objective: Objective = Objective.JOINT
+    start_from: Path | None = None
     data: DataConfig = DataConfig()
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()

@@ -94,19 +94,23 @@ class TrainBatch:
     """What one step learns from.
 
     Attributes:
-        features: ``(B, Ti, C)`` stem features of the photos.
+        photos: ``(B,)`` numbers of the photos within the split.
+        features: ``(B, Ti, C)`` their stem features.
         instruction: ``(1, Tt)`` ids of the caption instruction.
         caption_inputs: ``(B*C, T)`` decoder inputs, the start mark first.
         caption_targets: ``(B*C, T)`` next ids; ``IGNORED_TARGET`` at padding.
+        caption_texts: ``(B*C, T+1)`` the captions as a text side; padded.
         pair_photos: ``(P,)`` which photo each entailment pair is about.
         pair_texts: ``(P, Tt)`` text side of each pair; padded.
         pair_labels: ``(P,)`` index of the label.
     """
 
+    photos: Tensor
     features: Tensor
     instruction: Tensor
     caption_inputs: Tensor
     caption_targets: Tensor
+    caption_texts: Tensor
     pair_photos: Tensor
     pair_texts: Tensor
     pair_labels: Tensor
@@ -128,8 +132,10 @@ class TrainData:
         self._max_text_tokens = model_config.max_text_tokens
         self._tokenizer = tokenizer
         self._features = features
-        self._seed = seed
+        self.seed = seed
+        self.pad_id = tokenizer.pad_id
         examples = read_captions(config.folder, "train")
+        self.references = [item.captions for item in examples]
         longest = model_config.tasks["caption"].max_new_tokens
         self._captions = [
             [
@@ -147,14 +153,10 @@ class TrainData:
         instruction = model_config.tasks["caption"].instruction
         self._instruction = text_side(tokenizer, instruction, None, self._max_text_tokens)
 
-    def caption_rows(self) -> Iterator[list[int]]:
-        """Target ids of every caption of the split."""
-        return (row for rows in self._captions for row in rows)
-
     def batch(self, step: int) -> TrainBatch:
         """The batch of 0-based ``step``; the same for the same seed and step."""
         size = self._config.photos_per_batch
-        rng = np.random.default_rng((self._seed, step))
+        rng = np.random.default_rng((self.seed, step))
         photos = self._photos(step, size)
         views = rng.integers(len(self._features), size=size)
         captions = [row for photo in photos for row in self._draw_captions(photo, rng)]
@@ -163,12 +165,16 @@ class TrainData:
             [self._features[view, photo] for view, photo in zip(views, photos, strict=True)]
         )
         return TrainBatch(
+            photos=torch.tensor(photos),
             features=torch.from_numpy(features.astype(np.float32)),
             instruction=torch.tensor([self._instruction]),
             caption_inputs=pad_rows(
                 [[self._tokenizer.start_id, *row[:-1]] for row in captions], self._tokenizer.pad_id
             ),
             caption_targets=pad_rows(captions, IGNORED_TARGET),
+            caption_texts=pad_rows(
+                [[self._tokenizer.start_id, *row] for row in captions], self._tokenizer.pad_id
+            ),
             pair_photos=torch.tensor([number for number, _ in pairs], dtype=torch.long),
             pair_texts=pad_rows(
                 [self._pair_text(pair, rng) for _, pair in pairs] or [[self._tokenizer.pad_id]],
@@ -189,7 +195,7 @@ class TrainData:
         return chosen
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng((self._seed, epoch, 1)).permutation(len(self._captions))
+        return np.random.default_rng((self.seed, epoch, 1)).permutation(len(self._captions))
 
     def _draw_captions(self, photo: int, rng: np.random.Generator) -> list[list[int]]:
         rows = self._captions[photo]

@@ -1,13 +1,14 @@
 """Stem features of a data folder, computed once and kept on disk.
 
-The stem is frozen in this recipe, so its output is computed for each photo and its mirror image,
-and read back by every later run.
+The stem is frozen in our recipes, so its output is computed for each photo, its mirror image and
+some random crops, and read back by every later run.
 """
 
 import copy
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +20,20 @@ from model_core.model import UnifiedModel
 from model_core.preprocessing import MAX_PIXELS, PREPROCESSING_VERSION, decode_photo, prepare_pixels
 from model_core.stem import fold_batch_norms
 
+CROPPED_SHARE = (0.75, 1.0)  # of each side of the photo
 CHUNK = 4  # larger chunks fall out of the cache of a CPU
+
+
+class Views(NamedTuple):
+    """How each photo is shown beside itself."""
+
+    has_mirror: bool
+    num_crops: int
+
+    @property
+    def total(self) -> int:
+        """The photo and all its variants."""
+        return 1 + self.has_mirror + self.num_crops
 
 
 def stem_features(
@@ -27,24 +41,27 @@ def stem_features(
     image_folder: Path,
     names: Sequence[str],
     cache_folder: Path,
-    has_flips: bool,
+    views: Views,
 ) -> np.ndarray:
-    """``(views, photos, Ti, C)`` float16 features: the photo, and its mirror image if asked.
+    """``(views, photos, Ti, C)`` float16 features: the photo, then the views that were asked for.
 
     Read from ``cache_folder`` when the same stem has seen the same photos before.
     """
-    path = cache_folder / f"{_fingerprint(model, names, has_flips)}.npy"
+    path = cache_folder / f"{_fingerprint(model, names, views)}.npy"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".part.npy")
-        _compute(model, image_folder, names, unfinished, 1 + has_flips)
+        _compute(model, image_folder, names, unfinished, views)
         unfinished.rename(path)
     features: np.ndarray = np.load(path, mmap_mode="r")
     return features
 
 
-def _fingerprint(model: UnifiedModel, names: Sequence[str], has_flips: bool) -> str:
-    digest = hashlib.sha256(f"{PREPROCESSING_VERSION} {has_flips} {list(names)}".encode())
+def _fingerprint(model: UnifiedModel, names: Sequence[str], views: Views) -> str:
+    seen = f"{PREPROCESSING_VERSION} {views.has_mirror} {list(names)}"
+    if views.num_crops:
+        seen += f" {views.num_crops} crops of {CROPPED_SHARE}"
+    digest = hashlib.sha256(seen.encode())
     for value in model.stem.state_dict().values():
         digest.update(value.cpu().numpy().tobytes())
     return digest.hexdigest()[:24]
@@ -52,25 +69,40 @@ def _fingerprint(model: UnifiedModel, names: Sequence[str], has_flips: bool) -> 
 
 @torch.inference_mode()
 def _compute(
-    model: UnifiedModel, image_folder: Path, names: Sequence[str], path: Path, num_views: int
+    model: UnifiedModel, image_folder: Path, names: Sequence[str], path: Path, views: Views
 ) -> None:
     stem = model.config.stem
-    shape = (num_views, len(names), stem.num_image_tokens, stem.feature_channels)
+    shape = (views.total, len(names), stem.num_image_tokens, stem.feature_channels)
     features = open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
     device = next(model.parameters()).device
     stem_copy = copy.deepcopy(model.stem).eval()
     fold_batch_norms(stem_copy)
     for start in track(range(0, len(names), CHUNK), description="stem features"):
         photos = [
-            _open(image_folder / name, stem.image_size) for name in names[start : start + CHUNK]
+            _views(image_folder / name, start + place, stem.image_size, views)
+            for place, name in enumerate(names[start : start + CHUNK])
         ]
-        pixels = torch.stack(photos).to(device)
-        for view in range(num_views):
-            seen = pixels.flip(-1) if view else pixels
-            features[view, start : start + CHUNK] = stem_copy(seen).cpu().numpy()
+        for view, pixels in enumerate(zip(*photos, strict=True)):
+            seen = stem_copy(torch.stack(pixels).to(device))
+            features[view, start : start + CHUNK] = seen.cpu().numpy()
     features.flush()
 
 
-def _open(path: Path, image_size: int) -> torch.Tensor:
+def _views(path: Path, number: int, image_size: int, views: Views) -> list[torch.Tensor]:
+    """Prepared pixels of the photo, its mirror image and its crops; ``number`` seeds the crops."""
     photo: Image.Image = decode_photo(path.read_bytes(), MAX_PIXELS)
-    return prepare_pixels(photo, image_size)
+    whole = prepare_pixels(photo, image_size)
+    seen = [whole, whole.flip(-1)] if views.has_mirror else [whole]
+    for crop in range(views.num_crops):
+        rng = np.random.default_rng((number, crop))
+        pixels = prepare_pixels(photo.crop(_crop_box(photo, rng)), image_size)
+        seen.append(pixels.flip(-1) if rng.random() < 0.5 else pixels)
+    return seen
+
+
+def _crop_box(photo: Image.Image, rng: np.random.Generator) -> tuple[int, int, int, int]:
+    # Each side on its own: objects are stretched a little, as squashed photos stretch them.
+    width, height = (max(int(side * rng.uniform(*CROPPED_SHARE)), 1) for side in photo.size)
+    left = int(rng.integers(photo.width - width + 1))
+    top = int(rng.integers(photo.height - height + 1))
+    return left, top, left + width, top + height

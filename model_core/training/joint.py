@@ -1,124 +1,70 @@
-"""The joint recipe: captions and entailment together, every exit supervised, the stem frozen.
+"""The joint recipe: captions, entailment and matching together, every exit supervised, stem frozen.
 
-L = L_caption + w * L_entailment; each of them is L_avg + L_N over decoder exits. In a share of the
-steps the memory comes from a random encoder depth per modality (ours), because a decoder that only
-ever saw full-depth memories collapses when a modality leaves early.
+L = L_caption + w * L_entailment + c * L_contrastive; the first two are L_avg + L_N over decoder
+exits. In a share of the steps the memory comes from a random encoder depth per modality (ours).
 """
 
-from typing import NamedTuple
-
 import numpy as np
-import torch
 from torch import Tensor
 
-from model_core.layers import Packing, TeacherForcedContext
-from model_core.model import UnifiedModel
-from model_core.tokenizer import WordPieceTokenizer
 from model_core.training.config import LossConfig
-from model_core.training.data import IGNORED_TARGET, TrainBatch
-from model_core.training.losses import caption_loss, deep_supervision
-
-
-class Depths(NamedTuple):
-    """The encoder depths and decoder exits of one step (numbers of layers)."""
-
-    image: int
-    text: int
-    decoder: tuple[int, ...]
-
-
-class JointLosses(NamedTuple):
-    """What the step minimises, and its parts."""
-
-    total: Tensor
-    caption: Tensor
-    entailment: Tensor
+from model_core.training.data import TrainBatch, TrainData
+from model_core.training.losses import contrastive_loss
+from model_core.training.recipe import StepLosses, to_device
+from model_core.training.teacher_forcing import Depths, Memory, TeacherForcing, draw_depths
 
 
 class JointRecipe:
-    """Draws the depths of a step and sums its losses."""
+    """Captions and entailment pairs of the same photos, and which caption is of which photo."""
 
-    def __init__(self, model: UnifiedModel, tokenizer: WordPieceTokenizer, config: LossConfig):
-        self._model = model
-        self._pad_id = tokenizer.pad_id
-        self._start_id = tokenizer.start_id
+    def __init__(self, forcing: TeacherForcing, data: TrainData, config: LossConfig) -> None:
+        self._forcing = forcing
+        self._model = forcing.model
+        self._data = data
         self._config = config
-        words = model.config.tasks["entailment"].allowed_outputs.values()
-        self._label_ids = torch.tensor([tokenizer.word_id(word) for word in words])
-        model.stem.requires_grad_(False)
 
-    def depths(self, rng: np.random.Generator) -> Depths:
-        """Depths of one step: full, or in a share of the steps any; the last exit always."""
-        sizes = self._model.config
-        image = text = sizes.num_encoder_layers
-        if rng.random() < self._config.shallow_memory_fraction:
-            image, text = (int(depth) for depth in rng.integers(1, image + 1, size=2))
-        shallow = rng.permutation(np.arange(1, sizes.num_decoder_layers))
-        chosen = sorted(int(depth) for depth in shallow[: self._config.exits_per_step - 1])
-        return Depths(image, text, (*chosen, sizes.num_decoder_layers))
-
-    def losses(self, batch: TrainBatch, depths: Depths) -> JointLosses:
-        """The losses of a batch with the memory and the exits at ``depths``."""
-        encoder = self._model.encoder
-        image = encoder.run_layers(encoder.embed_image(batch.features), None, 0, depths.image)
-        caption = self._caption_loss(batch, image, depths)
-        entailment = caption.new_zeros(())
+    def losses(self, step: int) -> StepLosses:
+        device = self._model.word_embedding.weight.device
+        batch = to_device(self._data.batch(step), device)
+        rng = np.random.default_rng((self._data.seed, step, 2))
+        depths = draw_depths(self._model.config, self._config, rng)
+        image = self._forcing.encode_image(batch.features, depths.image)
+        parts = {"caption": self._caption_loss(batch, image, depths)}
+        total = parts["caption"]
         if len(batch.pair_labels):
-            entailment = self._entailment_loss(batch, image, depths)
-        total = caption + self._config.entailment_weight * entailment
-        return JointLosses(total, caption.detach(), entailment.detach())
+            parts["entailment"] = self._entailment_loss(batch, image, depths)
+            total = total + self._config.entailment_weight * parts["entailment"]
+        if self._model.poolers is not None:
+            parts["contrastive"] = self._contrastive_loss(batch, image, depths)
+            total = total + self._config.contrastive_weight * parts["contrastive"]
+        return StepLosses(total, {name: value.detach() for name, value in parts.items()})
 
     def _caption_loss(self, batch: TrainBatch, image: Tensor, depths: Depths) -> Tensor:
-        text = self._encode_text(batch.instruction, None, depths.text)
-        memory = self._model.memory(image, text.expand(len(image), -1, -1))
-        memory_mask = torch.ones(memory.shape[:2], dtype=torch.bool, device=memory.device)
-        packing = Packing(batch.caption_targets != IGNORED_TARGET)
-        targets = packing.pack(batch.caption_targets)
-        features = self._exit_features(batch.caption_inputs, packing, memory, memory_mask, depths)
-        return deep_supervision(
-            [
-                caption_loss(self._model.exit_logits(exit), targets, self._config.label_smoothing)
-                for exit in features
-            ]
+        return self._forcing.sentence_loss(
+            batch.caption_inputs,
+            batch.caption_targets,
+            self._caption_memory(batch, image, depths),
+            depths.decoder,
+            self._config.label_smoothing,
         )
+
+    def _caption_memory(self, batch: TrainBatch, image: Tensor, depths: Depths) -> Memory:
+        text = self._forcing.encode_text(batch.instruction, None, depths.text)
+        return self._forcing.memory(image, text.expand(len(image), -1, -1), None)
 
     def _entailment_loss(self, batch: TrainBatch, image: Tensor, depths: Depths) -> Tensor:
-        text_mask = batch.pair_texts != self._pad_id
-        text = self._encode_text(batch.pair_texts, text_mask, depths.text)
-        photos = image.index_select(0, batch.pair_photos)
-        memory = self._model.memory(photos, text)
-        memory_mask = torch.cat([text_mask.new_ones(photos.shape[:2]), text_mask], dim=1)
-        starts = torch.full((len(photos), 1), self._start_id, device=image.device)
-        packing = Packing(torch.ones_like(starts, dtype=torch.bool))
-        features = self._exit_features(starts, packing, memory, memory_mask, depths)
-        labels = self._label_ids.to(image.device)
-        return deep_supervision(
-            [
-                caption_loss(self._model.exit_logits(exit, labels), batch.pair_labels, 0.0)
-                for exit in features
-            ]
+        text_mask = batch.pair_texts != self._data.pad_id
+        text = self._forcing.encode_text(batch.pair_texts, text_mask, depths.text)
+        memory = self._forcing.memory(image.index_select(0, batch.pair_photos), text, text_mask)
+        return self._forcing.label_loss(batch.pair_labels, memory, depths.decoder)
+
+    def _contrastive_loss(self, batch: TrainBatch, image: Tensor, depths: Depths) -> Tensor:
+        assert self._model.poolers is not None
+        mask = batch.caption_texts != self._data.pad_id
+        text = self._forcing.encode_text(batch.caption_texts, mask, depths.text)
+        poolers = self._model.poolers
+        return contrastive_loss(
+            poolers.image(self._model.encoder.memory_norm(image), None),
+            poolers.text(self._model.encoder.memory_norm(text), mask),
+            poolers.log_scale.exp(),
         )
-
-    def _encode_text(self, token_ids: Tensor, mask: Tensor | None, depth: int) -> Tensor:
-        encoder = self._model.encoder
-        return encoder.run_layers(encoder.embed_text(token_ids), mask, 0, depth)
-
-    def _exit_features(
-        self,
-        inputs: Tensor,
-        packing: Packing,
-        memory: Tensor,
-        memory_mask: Tensor,
-        depths: Depths,
-    ) -> list[Tensor]:
-        decoder = self._model.decoder
-        context = TeacherForcedContext(decoder.layers, packing, memory, memory_mask)
-        positions = torch.arange(inputs.shape[1], device=inputs.device).expand_as(inputs)
-        hidden = decoder.embed(packing.pack(inputs), packing.pack(positions))
-        features = []
-        previous = 0
-        for depth in depths.decoder:
-            hidden = decoder.run_layers(hidden, context, previous, depth)
-            features.append(self._model.exit_features(depth, hidden))
-            previous = depth
-        return features

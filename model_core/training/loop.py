@@ -8,35 +8,20 @@ import json
 import logging
 import pickle
 import time
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from model_core.config import ModelConfig, load_config
-from model_core.convert import load_source_tokenizer
 from model_core.errors import CheckpointError
 from model_core.model import UnifiedModel
 from model_core.tokenizer import WordPieceTokenizer
+from model_core.training.average import WeightAverage
 from model_core.training.config import Precision, TrainConfig
-from model_core.training.data import (
-    TrainBatch,
-    TrainData,
-    normalise_caption,
-    read_captions,
-    read_entailment,
-)
-from model_core.training.features import stem_features
-from model_core.training.initialise import (
-    load_released_weights,
-    standardise_features,
-    start_from_frequencies,
-)
-from model_core.training.joint import JointLosses, JointRecipe
 from model_core.training.optim import build_optimizer, learning_rate
+from model_core.training.recipe import StepLosses
+from model_core.training.start import build_recipe, start_model
 
 logger = logging.getLogger(__name__)
 
@@ -59,28 +44,14 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.config = config
         self.step = 0
-        model_config = load_config(config.model_path, ModelConfig)
-        self.tokenizer, source_ids = build_tokenizer(config, model_config)
-        self.model = UnifiedModel(model_config, self.tokenizer.vocabulary_size)
-        if config.has_pretrained_start:
-            load_released_weights(self.model, source_ids)
-        self.model.to(config.device)
-        self._data = self._read_data(model_config)
-        self._recipe = JointRecipe(self.model, self.tokenizer, config.loss)
-        self._optimizer = build_optimizer(self.model, config.optim)
-        self._autocast_dtype = autocast_dtype(config.precision, config.device)
         config.output_folder.mkdir(parents=True, exist_ok=True)
-
-    def _read_data(self, model_config: ModelConfig) -> TrainData:
-        data = self.config.data
-        names = [example.image for example in read_captions(data.folder, "train")]
-        features = stem_features(
-            self.model, data.folder / "images", names, self.config.feature_folder, data.has_flips
-        )
-        standardise_features(self.model, features)
-        read = TrainData(data, model_config, self.tokenizer, features, self.config.seed)
-        start_from_frequencies(self.model, read.caption_rows())
-        return read
+        self.model, self.tokenizer = start_model(config)
+        self.model.stem.requires_grad_(False)
+        self.model.to(config.device)
+        self._recipe = build_recipe(config, self.model, self.tokenizer)
+        self._optimizer = build_optimizer(self.model, config.optim)
+        self._average = WeightAverage(self.model, config.optim.average_decay)
+        self._autocast_dtype = autocast_dtype(config.precision, config.device)
 
     def run(self, stop_at: int | None = None) -> TrainedModel:
         """Train to the last step (or to ``stop_at``), resuming if the folder holds a state."""
@@ -103,6 +74,7 @@ class Trainer:
                 progress.update(bar, completed=self.step, loss=row["loss"])
                 if self.step % self.config.checkpoint_every_steps == 0 or self.step == last:
                     self.save()
+        self._average.apply(self.model)
         return TrainedModel(self.model, self.tokenizer)
 
     def _step(self) -> dict[str, float]:
@@ -110,36 +82,33 @@ class Trainer:
         rate = learning_rate(self.config.optim, self.step, self.config.num_steps)
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["rate_scale"]
-        losses = self._forward(self._data.batch(self.step))
+        losses = self._forward()
         self._optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         trainable = [value for value in self.model.parameters() if value.requires_grad]
         norm = torch.nn.utils.clip_grad_norm_(trainable, self.config.optim.max_gradient_norm)
         self._optimizer.step()
+        self._average.update(self.model)
         self.step += 1
         return {
             "step": self.step,
             "loss": float(losses.total.detach()),
-            "caption_loss": float(losses.caption),
-            "entailment_loss": float(losses.entailment),
+            **{f"{name}_loss": float(value) for name, value in losses.parts.items()},
             "gradient_norm": float(norm),
             "learning_rate": rate,
             "seconds": time.perf_counter() - started,
         }
 
-    def _forward(self, batch: TrainBatch) -> JointLosses:
+    def _forward(self) -> StepLosses:
         torch.manual_seed(hash((self.config.seed, self.step)) & 0xFFFFFFFF)  # dropout of this step
         self.model.train()
         self.model.stem.eval()
-        device = self.config.device
-        moved = {field.name: getattr(batch, field.name).to(device) for field in fields(batch)}
-        depths = self._recipe.depths(np.random.default_rng((self.config.seed, self.step, 2)))
         with torch.autocast(
-            device_type=torch.device(device).type,
+            device_type=torch.device(self.config.device).type,
             dtype=self._autocast_dtype,
             enabled=self._autocast_dtype is not torch.float32,
         ):
-            return self._recipe.losses(replace(batch, **moved), depths)
+            return self._recipe.losses(self.step)
 
     def save(self) -> None:
         """Write the state of the run; the old one stays until the new one is whole."""
@@ -148,6 +117,7 @@ class Trainer:
             "config": self._identity(),
             "model": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
+            "average": self._average.weights,
         }
         path = self.config.output_folder / STATE_FILE
         unfinished = path.with_suffix(".part")
@@ -170,6 +140,7 @@ class Trainer:
             )
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
+        self._average.weights = state["average"]
         self.step = state["step"]
         logger.info("resumed %s at step %d", path, self.step)
 
@@ -185,26 +156,6 @@ def _load_state(path: Path) -> dict[str, Any]:
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path}: damaged, cannot resume from it; delete it") from error
     return state
-
-
-def build_tokenizer(
-    config: TrainConfig, model_config: ModelConfig
-) -> tuple[WordPieceTokenizer, list[int]]:
-    """The pruned tokenizer of a run and the source ids of its pieces."""
-    texts = [
-        normalise_caption(caption)
-        for example in read_captions(config.data.folder, "train")
-        for caption in example.captions
-    ]
-    for pair in read_entailment(config.data.folder, "train"):
-        texts += [pair.hypothesis, pair.premise or ""]
-    words = [
-        word
-        for task in model_config.tasks.values()
-        for word in (task.instruction, *task.allowed_outputs.values())
-    ]
-    pruned = load_source_tokenizer().prune(texts, words, config.data.min_piece_count)
-    return pruned.tokenizer, pruned.source_ids
 
 
 def autocast_dtype(precision: Precision, device: str) -> torch.dtype:

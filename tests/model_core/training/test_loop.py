@@ -7,10 +7,12 @@ import pytest
 import torch
 import yaml
 
+from model_core.checkpoint import save_checkpoint
 from model_core.config import CONFIG_ROOT
-from model_core.errors import CheckpointError
+from model_core.errors import CheckpointError, ConfigError
 from model_core.training.config import DataConfig, OptimConfig, Precision, TrainConfig
 from model_core.training.loop import STATE_FILE, Trainer, autocast_dtype
+from tests.dataset import write_text_folder
 from tests.tiny import TINY_OVERRIDES
 
 
@@ -67,6 +69,70 @@ def test_killed_and_resumed_run_equals_the_uninterrupted_one(
     for name, value in resumed.model.state_dict().items():
         assert torch.equal(value, expected[name]), name
     assert losses(tmp_path / "parts")[-4:] == losses(tmp_path / "whole")[-4:]
+
+
+@pytest.mark.parametrize("objective", ["text", "cider"])
+def test_every_recipe_resumes_exactly(
+    objective: str, data_folder: Path, model_file: Path, tmp_path: Path
+) -> None:
+    changes = {
+        "objective": objective,
+        "data": DataConfig(
+            folder=data_folder,
+            text_folder=write_text_folder(tmp_path / "text"),
+            photos_per_batch=3,
+            pairs_per_batch=3,
+            num_crops=1,
+            sentences_per_batch=4,
+            text_pairs_per_batch=3,
+        ),
+        "optim": OptimConfig(learning_rate=1e-3, warmup_steps=2, average_decay=0.5),
+    }
+    whole = Trainer(train_config(data_folder, model_file, tmp_path / "whole", **changes)).run()
+    config = train_config(data_folder, model_file, tmp_path / "parts", **changes)
+    Trainer(config).run(stop_at=4)
+    resumed = Trainer(config).run()
+    expected = whole.model.state_dict()
+    for name, value in resumed.model.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_run_ends_with_the_average_of_its_weights(
+    data_folder: Path, model_file: Path, tmp_path: Path
+) -> None:
+    optim = OptimConfig(learning_rate=1e-2, warmup_steps=1, average_decay=0.75)
+    trainer = Trainer(train_config(data_folder, model_file, tmp_path, optim=optim, num_steps=3))
+    weight = trainer.model.encoder.layers[0].mlp_in.weight
+    expected = weight.detach().clone()
+    for _ in range(3):
+        trainer._step()
+        expected = 0.75 * expected + 0.25 * weight.detach()
+    trained = trainer.run()
+    torch.testing.assert_close(trained.model.encoder.layers[0].mlp_in.weight, expected)
+
+
+def test_run_continues_from_a_checkpoint(
+    data_folder: Path, model_file: Path, tmp_path: Path
+) -> None:
+    first = Trainer(train_config(data_folder, model_file, tmp_path / "first")).run()
+    folder = tmp_path / "checkpoint"
+    save_checkpoint(first.model, first.tokenizer, folder, torch.float32)
+    config = train_config(data_folder, model_file, tmp_path / "second", start_from=folder)
+    second = Trainer(config)
+    for name, value in first.model.named_parameters():
+        if not name.startswith("stem."):
+            assert torch.equal(second.model.get_parameter(name), value), name
+    assert second.tokenizer.to_json() == first.tokenizer.to_json()
+
+
+def test_start_from_another_configuration_is_refused(
+    data_folder: Path, model_file: Path, tmp_path: Path, tiny_checkpoint: Path
+) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(model_file.read_text().replace("adapter_size: 4", "adapter_size: 5"))
+    config = train_config(data_folder, other, tmp_path, start_from=tiny_checkpoint)
+    with pytest.raises(ConfigError, match=r"start_from: .* another configuration"):
+        Trainer(config)
 
 
 def test_loss_falls(data_folder: Path, model_file: Path, tmp_path: Path) -> None:

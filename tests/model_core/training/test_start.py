@@ -16,12 +16,12 @@ from model_core.convert import (
 )
 from model_core.model import UnifiedModel
 from model_core.training.config import OptimConfig
-from model_core.training.initialise import (
+from model_core.training.optim import build_optimizer
+from model_core.training.start import (
     DEVIATION_FLOOR,
     standardise_features,
     start_from_frequencies,
 )
-from model_core.training.optim import build_optimizer
 
 
 @pytest.fixture

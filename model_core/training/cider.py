@@ -1,0 +1,75 @@
+"""Self-critical CIDEr optimisation of the last exit, which the others learn to imitate.
+
+Source: arXiv 1612.00563, with the mean reward of the other samples of a photo as the baseline
+(arXiv 2003.09971). Imitation is ours: rewarding shallow exits for captions that the last one drew
+would push them away from what they can say; agreeing with it is what lets a token leave early.
+"""
+
+import torch
+from torch import Tensor
+
+from model_core.layers import Packing
+from model_core.tokenizer import WordPieceTokenizer, pad_rows
+from model_core.training.config import LossConfig
+from model_core.training.data import IGNORED_TARGET, TrainBatch, TrainData
+from model_core.training.joint import JointRecipe
+from model_core.training.losses import imitation_loss, self_critical_loss
+from model_core.training.reward import CiderReward
+from model_core.training.sampling import sample_captions
+from model_core.training.teacher_forcing import Depths, Memory, TeacherForcing
+
+
+class CiderRecipe(JointRecipe):
+    """The joint recipe with its captions drawn from the model and rewarded."""
+
+    def __init__(
+        self,
+        forcing: TeacherForcing,
+        data: TrainData,
+        config: LossConfig,
+        tokenizer: WordPieceTokenizer,
+    ) -> None:
+        super().__init__(forcing, data, config)
+        self._tokenizer = tokenizer
+        self._reward = CiderReward(data.references)
+
+    def _caption_loss(self, batch: TrainBatch, image: Tensor, depths: Depths) -> Tensor:
+        memory = self._caption_memory(batch, image, depths)
+        rows = self._draw(memory)
+        advantages = self._advantages(batch, rows).to(image.device)
+        tokenizer = self._tokenizer
+        targets = pad_rows(rows, IGNORED_TARGET).to(image.device)
+        inputs = pad_rows([[tokenizer.start_id, *row[:-1]] for row in rows], tokenizer.pad_id)
+        packing = Packing(targets != IGNORED_TARGET)
+        features = self._forcing.exit_features(
+            inputs.to(image.device), packing, memory, depths.decoder
+        )
+        *shallow, last = [self._model.exit_logits(states).float() for states in features]
+        by_token = packing.pack(advantages[:, None].expand_as(targets))
+        loss = self_critical_loss(last, packing.pack(targets), by_token)
+        for logits in shallow:
+            loss = loss + imitation_loss(logits, last) / len(shallow)
+        return loss
+
+    def _draw(self, memory: Memory) -> list[list[int]]:
+        decoder = self._model.decoder
+        decoder.eval()  # the captions are drawn without dropout
+        seed = int(torch.randint(2**31, ()))
+        generator = torch.Generator(memory.states.device).manual_seed(seed)
+        marks = (self._tokenizer.start_id, self._tokenizer.end_id)
+        rows = sample_captions(
+            self._model, memory, self._config.samples_per_photo, marks, generator
+        )
+        decoder.train()
+        return rows
+
+    def _advantages(self, batch: TrainBatch, rows: list[list[int]]) -> Tensor:
+        """``(B*C,)`` reward of each caption over the mean reward of its photo's other ones."""
+        count = self._config.samples_per_photo
+        photos = [int(photo) for photo in batch.photos for _ in range(count)]
+        captions = [self._tokenizer.decode(row) for row in rows]
+        rewards: Tensor = torch.from_numpy(self._reward.score(photos, captions)).float()
+        by_photo = rewards.unflatten(0, (-1, count))
+        others: Tensor = (by_photo.sum(1, keepdim=True) - by_photo) / (count - 1)
+        advantages: Tensor = by_photo - others
+        return advantages.flatten()

@@ -1,0 +1,30 @@
+"""What a recipe is: the losses of any step, everything random drawn from the seed and the step."""
+
+from dataclasses import fields, replace
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+AnyBatch = TypeVar("AnyBatch", bound=Any)
+
+
+class StepLosses(NamedTuple):
+    """What the step minimises, and its parts by name for the metrics."""
+
+    total: Tensor
+    parts: dict[str, Tensor]
+
+
+class Recipe(Protocol):
+    """Data and losses of one kind of training."""
+
+    def losses(self, step: int) -> StepLosses:
+        """The losses of 0-based ``step``; the same for the same seed and step."""
+
+
+def to_device(batch: AnyBatch, device: torch.device) -> AnyBatch:
+    """A batch (a dataclass of tensors) with its tensors on ``device``."""
+    return replace(
+        batch, **{field.name: getattr(batch, field.name).to(device) for field in fields(batch)}
+    )

@@ -1,0 +1,76 @@
+"""Captions drawn from the model at full depth, for the CIDEr recipe.
+
+Several captions of one photo share its memory. Training alone samples; answers come from ``Slots``.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from model_core.layers import DecoderLayer, KeyValue, attend
+from model_core.model import UnifiedModel
+from model_core.training.teacher_forcing import Memory
+
+
+class GrowingContext:
+    """Attention of the newest token of each row to all tokens before it."""
+
+    def __init__(self, model: UnifiedModel, memory: Memory) -> None:
+        self._memory_mask = memory.mask
+        self._cross = [
+            cast(DecoderLayer, layer).memory_key_value(memory.states)
+            for layer in model.decoder.layers
+        ]
+        self._own: dict[int, KeyValue] = {}
+
+    def attend_self(self, layer: int, query: Tensor, key_value: KeyValue) -> Tensor:
+        """``(N, H, D/H)``; the new keys and values ``(N, H, D/H)`` are kept."""
+        newest = KeyValue(*(part[:, None] for part in key_value))
+        if layer in self._own:
+            pairs = zip(self._own[layer], newest, strict=True)
+            newest = KeyValue(*(torch.cat(pair, dim=1) for pair in pairs))
+        self._own[layer] = newest
+        return attend(query[:, None], newest)[:, 0]
+
+    def attend_cross(self, layer: int, query: Tensor) -> Tensor:
+        """``(N, H, D/H)``; the rows of one photo stand together."""
+        grouped = query.unflatten(0, (len(self._memory_mask), -1))
+        return attend(grouped, self._cross[layer], self._memory_mask).flatten(0, 1)
+
+
+@torch.no_grad()
+def sample_captions(
+    model: UnifiedModel,
+    memory: Memory,
+    per_photo: int,
+    marks: tuple[int, int],
+    generator: torch.Generator,
+) -> list[list[int]]:
+    """``B * per_photo`` rows of ids drawn at temperature 1, each ending with the end mark.
+
+    Args:
+        model: Used in the mode it is in; evaluation mode draws without dropout.
+        memory: ``(B, M, D)``.
+        per_photo: Rows drawn from each memory, standing together.
+        marks: Ids of the start and the end.
+        generator: Of the draws.
+    """
+    start, end = marks
+    decoder = model.decoder
+    context = GrowingContext(model, memory)
+    num_rows = len(memory.states) * per_photo
+    num_layers = model.config.num_decoder_layers
+    drawn = torch.full((num_rows, 1), start, device=memory.states.device)
+    is_finished = torch.zeros(num_rows, dtype=torch.bool, device=drawn.device)
+    for position in range(model.config.tasks["caption"].max_new_tokens):
+        positions = torch.full_like(drawn[:, -1], position)
+        hidden = decoder.run_layers(decoder.embed(drawn[:, -1], positions), context, 0, num_layers)
+        logits = model.exit_logits(model.exit_features(num_layers, hidden)).float()
+        token = torch.multinomial(logits.softmax(-1), 1, generator=generator)
+        token[is_finished] = end
+        is_finished |= token[:, 0] == end
+        drawn = torch.cat([drawn, token], dim=1)
+        if bool(is_finished.all()):
+            break
+    return [[*row[: row.index(end)], end] if end in row else row for row in drawn[:, 1:].tolist()]

@@ -1,0 +1,133 @@
+"""Where a run starts: its model, its vocabulary, its data and its recipe.
+
+From the released weights, three things are ours to choose, and cheap. Without standardised stem
+features, Adam's first hundred steps grow the part that every image token shares until tokens and
+photos can no longer be told apart; without word frequencies in the bias they are spent on learning
+how often each word occurs (``docs/log.md`` has the figures); the third is in ``convert.py``.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from model_core.checkpoint import load_checkpoint
+from model_core.config import ModelConfig, load_config
+from model_core.convert import load_source_tokenizer, load_stem_weights, load_text_weights
+from model_core.errors import ConfigError
+from model_core.model import UnifiedModel
+from model_core.tokenizer import PrunedVocabulary, WordPieceTokenizer
+from model_core.training.cider import CiderRecipe
+from model_core.training.config import Objective, TrainConfig
+from model_core.training.data import TrainData, normalise_caption, read_captions, read_entailment
+from model_core.training.features import Views, stem_features
+from model_core.training.joint import JointRecipe
+from model_core.training.recipe import Recipe
+from model_core.training.teacher_forcing import TeacherForcing
+from model_core.training.text import TextRecipe
+from model_core.training.text_data import TextData, read_pairs, read_sentences
+
+SAMPLED_PHOTOS = 500
+DEVIATION_FLOOR = 0.05  # a channel that is silent in the sample must not be blown up
+
+
+class Start(NamedTuple):
+    """A model before its first step, and its vocabulary."""
+
+    model: UnifiedModel
+    tokenizer: WordPieceTokenizer
+
+
+def start_model(config: TrainConfig) -> Start:
+    """The model of a run: that of ``start_from``, or a new one.
+
+    Raises:
+        CheckpointError: ``start_from`` cannot be loaded.
+        ConfigError: ``start_from`` holds a model of another configuration.
+    """
+    model_config = load_config(config.model_path, ModelConfig)
+    if config.start_from is not None:
+        loaded = load_checkpoint(config.start_from)
+        if loaded.model.config != model_config:
+            raise ConfigError(
+                f"start_from: {config.start_from} holds a model of another configuration than "
+                f"{config.model_path}"
+            )
+        return Start(loaded.model, loaded.tokenizer)
+    vocabulary = build_vocabulary(config, model_config)
+    model = UnifiedModel(model_config, vocabulary.tokenizer.vocabulary_size)
+    if config.has_pretrained_start:
+        load_stem_weights(model)
+        load_text_weights(model, vocabulary.source_ids)
+    captions = _own_captions(config)
+    start_from_frequencies(model, vocabulary.tokenizer.encode_many(captions))
+    return Start(model, vocabulary.tokenizer)
+
+
+def build_recipe(config: TrainConfig, model: UnifiedModel, tokenizer: WordPieceTokenizer) -> Recipe:
+    """The recipe of a run with its data read."""
+    labels = model.config.tasks["entailment"].allowed_outputs.values()
+    forcing = TeacherForcing(
+        model, tokenizer.start_id, [tokenizer.word_id(word) for word in labels]
+    )
+    if config.objective is Objective.TEXT:
+        text = TextData(config.data, model.config, tokenizer, _own_captions(config), config.seed)
+        return TextRecipe(forcing, text, config.loss)
+    features = _features(config, model)
+    if bool((model.encoder.feature_scale == 1).all()):  # no run has shown it photos yet
+        standardise_features(model, features)
+    data = TrainData(config.data, model.config, tokenizer, features, config.seed)
+    if config.objective is Objective.CIDER:
+        return CiderRecipe(forcing, data, config.loss, tokenizer)
+    return JointRecipe(forcing, data, config.loss)
+
+
+def _features(config: TrainConfig, model: UnifiedModel) -> np.ndarray:
+    data = config.data
+    names = [example.image for example in read_captions(data.folder, "train")]
+    views = Views(data.has_flips, data.num_crops)
+    return stem_features(model, data.folder / "images", names, config.feature_folder, views)
+
+
+def _own_captions(config: TrainConfig) -> list[str]:
+    return [
+        normalise_caption(caption)
+        for example in read_captions(config.data.folder, "train")
+        for caption in example.captions
+    ]
+
+
+def build_vocabulary(config: TrainConfig, model_config: ModelConfig) -> PrunedVocabulary:
+    """The tokenizer of a new run and the source ids of its pieces."""
+    texts = _own_captions(config)
+    for pair in read_entailment(config.data.folder, "train"):
+        texts += [pair.hypothesis, pair.premise or ""]
+    if config.data.text_folder is not None:
+        texts += read_sentences(config.data.text_folder)
+        for written in read_pairs(config.data.text_folder):
+            texts += [written.premise, written.hypothesis]
+    words = [
+        word
+        for task in model_config.tasks.values()
+        for word in (task.instruction, *task.allowed_outputs.values())
+    ]
+    return load_source_tokenizer().prune(texts, words, config.data.min_piece_count)
+
+
+@torch.no_grad()
+def standardise_features(model: UnifiedModel, features: np.ndarray) -> None:
+    """Make the encoder see ``(views, photos, Ti, C)`` features with mean 0, deviation about 1."""
+    every = max(features.shape[1] // SAMPLED_PHOTOS, 1)
+    sample = torch.from_numpy(features[0, ::every].astype(np.float32)).flatten(0, 1)
+    model.encoder.feature_mean.copy_(sample.mean(0))
+    model.encoder.feature_scale.copy_(1 / (sample.std(0) + DEVIATION_FLOOR))
+
+
+@torch.no_grad()
+def start_from_frequencies(model: UnifiedModel, rows: Iterable[Sequence[int]]) -> None:
+    """Set the exit head's bias to the log frequency of each id in ``rows`` (add-one smoothed)."""
+    counts = torch.ones(model.word_embedding.num_embeddings)
+    for row in rows:
+        counts.index_add_(0, torch.tensor(row), torch.ones(len(row)))
+    model.exit_head.bias.copy_((counts / counts.sum()).log())

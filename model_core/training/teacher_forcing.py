@@ -1,0 +1,117 @@
+"""The forward pass of every recipe: encode to drawn depths, decode whole targets, sum losses."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model_core.config import ModelConfig
+from model_core.layers import Packing, TeacherForcedContext
+from model_core.model import UnifiedModel
+from model_core.training.config import LossConfig
+from model_core.training.data import IGNORED_TARGET
+from model_core.training.losses import caption_loss, deep_supervision
+
+
+class Depths(NamedTuple):
+    """The encoder depths and decoder exits of one step (numbers of layers)."""
+
+    image: int
+    text: int
+    decoder: tuple[int, ...]
+
+
+def draw_depths(sizes: ModelConfig, config: LossConfig, rng: np.random.Generator) -> Depths:
+    """Depths of one step: full, or in a share of the steps any; the last exit always.
+
+    Each modality is drawn on its own (ours), because a decoder that only ever saw full-depth
+    memories collapses when a modality leaves early.
+    """
+    image = text = sizes.num_encoder_layers
+    if rng.random() < config.shallow_memory_fraction:
+        image, text = (int(depth) for depth in rng.integers(1, image + 1, size=2))
+    shallow = rng.permutation(np.arange(1, sizes.num_decoder_layers))
+    chosen = sorted(int(depth) for depth in shallow[: config.exits_per_step - 1])
+    return Depths(image, text, (*chosen, sizes.num_decoder_layers))
+
+
+class Memory(NamedTuple):
+    """What the decoder attends to: ``(B, M, D)`` states, ``(B, M)`` True at real tokens."""
+
+    states: Tensor
+    mask: Tensor
+
+
+class TeacherForcing:
+    """Losses of one model on whole targets; rows come in groups that share a memory."""
+
+    def __init__(self, model: UnifiedModel, start_id: int, label_ids: list[int]) -> None:
+        """``label_ids`` answer the entailment task, after the mark ``start_id``."""
+        self.model = model
+        self._start_id = start_id
+        self._label_ids = torch.tensor(label_ids)
+
+    def encode_image(self, features: Tensor, depth: int) -> Tensor:
+        """``(B, Ti, D)`` states of ``(B, Ti, C)`` stem features after ``depth`` layers."""
+        encoder = self.model.encoder
+        return encoder.run_layers(encoder.embed_image(features), None, 0, depth)
+
+    def encode_text(self, token_ids: Tensor, mask: Tensor | None, depth: int) -> Tensor:
+        """``(B, Tt, D)`` states of ``(B, Tt)`` ids after ``depth`` layers."""
+        encoder = self.model.encoder
+        return encoder.run_layers(encoder.embed_text(token_ids), mask, 0, depth)
+
+    def memory(self, image: Tensor, text: Tensor, text_mask: Tensor | None) -> Memory:
+        """The joined memory of both modalities; ``text_mask`` is None when all is real."""
+        states = self.model.memory(image, text)
+        mask = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+        if text_mask is not None:
+            mask[:, image.shape[1] :] = text_mask
+        return Memory(states, mask)
+
+    def sentence_loss(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        memory: Memory,
+        exits: tuple[int, ...],
+        label_smoothing: float,
+    ) -> Tensor:
+        """``L_avg + L_N`` over ``exits`` of the cross entropy of ``(R, T)`` targets."""
+        packing = Packing(targets != IGNORED_TARGET)
+        packed = packing.pack(targets)
+        return deep_supervision(
+            [
+                caption_loss(self.model.exit_logits(features), packed, label_smoothing)
+                for features in self.exit_features(inputs, packing, memory, exits)
+            ]
+        )
+
+    def label_loss(self, labels: Tensor, memory: Memory, exits: tuple[int, ...]) -> Tensor:
+        """``L_avg + L_N`` over ``exits`` of the cross entropy of ``(B,)`` label numbers."""
+        starts = torch.full((len(labels), 1), self._start_id, device=labels.device)
+        packing = Packing(torch.ones_like(starts, dtype=torch.bool))
+        candidates = self._label_ids.to(labels.device)
+        return deep_supervision(
+            [
+                caption_loss(self.model.exit_logits(features, candidates), labels, 0.0)
+                for features in self.exit_features(starts, packing, memory, exits)
+            ]
+        )
+
+    def exit_features(
+        self, inputs: Tensor, packing: Packing, memory: Memory, exits: tuple[int, ...]
+    ) -> list[Tensor]:
+        """``(N, D)`` exit features of the packed ``(R, T)`` inputs at each of ``exits``."""
+        decoder = self.model.decoder
+        context = TeacherForcedContext(decoder.layers, packing, memory.states, memory.mask)
+        positions = torch.arange(inputs.shape[1], device=inputs.device).expand_as(inputs)
+        hidden = decoder.embed(packing.pack(inputs), packing.pack(positions))
+        features = []
+        previous = 0
+        for depth in exits:
+            hidden = decoder.run_layers(hidden, context, previous, depth)
+            features.append(self.model.exit_features(depth, hidden))
+            previous = depth
+        return features

@@ -1,0 +1,98 @@
+"""The reward is the library's score, and captions are drawn from the model's own distribution."""
+
+import numpy as np
+import pytest
+import torch
+from pycocoevalcap.cider.cider import Cider
+
+from model_core.config import ModelConfig
+from model_core.layers import Packing
+from model_core.model import UnifiedModel
+from model_core.training.reward import CiderReward
+from model_core.training.sampling import GrowingContext, sample_captions
+from model_core.training.teacher_forcing import Memory, TeacherForcing
+from tests.tiny import randomize
+
+REFERENCES = [
+    ("a dog runs on grass", "the dog is running"),
+    ("two people in snow", "people walk in the snow"),
+    ("a cat sits", "the cat is on a chair"),
+]
+START, END = 2, 3
+
+
+@pytest.fixture
+def model(tiny_config: ModelConfig) -> UnifiedModel:
+    torch.manual_seed(0)
+    model = UnifiedModel(tiny_config, 30).double().eval()
+    randomize(model)
+    return model
+
+
+@pytest.fixture
+def memory(model: UnifiedModel) -> Memory:
+    states = torch.randn(2, 5, model.config.hidden_size, dtype=torch.float64)
+    return Memory(states, torch.tensor([[True] * 5, [True] * 3 + [False] * 2]))
+
+
+def test_reward_equals_the_library_on_its_corpus() -> None:
+    captions = ["a dog on grass", "people in the snow", "a chair"]
+    _, expected = Cider().compute_score(
+        {number: list(texts) for number, texts in enumerate(REFERENCES)},
+        {number: [caption] for number, caption in enumerate(captions)},
+    )
+    reward = CiderReward(REFERENCES)
+    np.testing.assert_allclose(reward.score([0, 1, 2], captions), expected)
+
+
+def test_reward_does_not_depend_on_what_is_scored_beside_it() -> None:
+    reward = CiderReward(REFERENCES)
+    together = reward.score([0, 1, 1], ["a dog runs", "two people", "snow"])
+    alone = [
+        reward.score([photo], [text])[0]
+        for photo, text in ((0, "a dog runs"), (1, "two people"), (1, "snow"))
+    ]
+    np.testing.assert_allclose(together, alone)
+
+
+def test_token_by_token_equals_teacher_forcing(model: UnifiedModel, memory: Memory) -> None:
+    rows = torch.tensor([[START, 5, 6, 7], [START, 8, 9, 4], [START, 4, 4, 5], [START, 6, 5, 9]])
+    forcing = TeacherForcing(model, START, [4, 5, 6])
+    packing = Packing(torch.ones_like(rows, dtype=torch.bool))
+    (features,) = forcing.exit_features(rows, packing, memory, (4,))
+    expected = packing.pad(features)
+    context = GrowingContext(model, memory)
+    for position in range(rows.shape[1]):
+        token, positions = rows[:, position], torch.full((4,), position)
+        hidden = model.decoder.embed(token, positions)
+        hidden = model.decoder.run_layers(hidden, context, 0, 4)
+        torch.testing.assert_close(model.exit_features(4, hidden), expected[:, position])
+
+
+def test_drawn_rows_end_once_and_repeat_with_the_seed(model: UnifiedModel, memory: Memory) -> None:
+    def draw(seed: int) -> list[list[int]]:
+        generator = torch.Generator().manual_seed(seed)
+        return sample_captions(model, memory, 3, (START, END), generator)
+
+    rows = draw(1)
+    assert len(rows) == 6
+    limit = model.config.tasks["caption"].max_new_tokens
+    for row in rows:
+        assert (row.count(END) == 1 and row[-1] == END) or (END not in row and len(row) == limit)
+    assert draw(1) == rows != draw(2)
+
+
+def test_first_token_is_drawn_as_often_as_the_model_says(
+    model: UnifiedModel, memory: Memory
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = sample_captions(model, memory, 3000, (START, END), generator)
+    context = GrowingContext(model, memory)
+    start = torch.tensor([START, START])
+    hidden = model.decoder.embed(start, torch.zeros_like(start))
+    hidden = model.decoder.run_layers(hidden, context, 0, 4)
+    expected = model.exit_logits(model.exit_features(4, hidden)).softmax(-1).detach()
+    for photo in range(2):
+        first = torch.tensor([row[0] for row in rows[photo * 3000 : (photo + 1) * 3000]])
+        share = torch.bincount(first, minlength=30) / 3000
+        assert (share - expected[photo]).abs().max() < 0.04
