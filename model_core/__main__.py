@@ -1,11 +1,10 @@
-"""Command line: ``python -m model_core {caption,entail,evaluate,benchmark,train,prepare}``.
+"""Command line: ``python -m model_core COMMAND``; ``--help`` lists the commands.
 
 Results go to stdout, messages to stderr. Exit codes: 0 ok, 1 failed, 2 wrong usage.
 """
 
 import argparse
 import dataclasses
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -14,22 +13,30 @@ from typing import Any
 
 import torch
 
-from model_core.checkpoint import default_checkpoint, save_checkpoint
-from model_core.config import load_config, load_preset, preset_names
+from model_core.checkpoint import save_checkpoint
+from model_core.commands.options import (
+    add_command,
+    add_examples,
+    add_model_command,
+    add_policy,
+    load_examples,
+    load_predictor,
+    print_json,
+    split_numbers,
+)
+from model_core.commands.studies import add_calibrate, add_report, add_sweep
+from model_core.config import load_config, load_preset
 from model_core.errors import ConfigError, InputError, OfframpError
 from model_core.evaluation.benchmark import benchmark
 from model_core.evaluation.evaluate import evaluate
-from model_core.evaluation.examples import Example, read_examples
-from model_core.predictor import DTYPES, Predictor
 from model_core.preprocessing import MAX_PIXELS, decode_photo
+from model_core.request import MAX_NUM_BEAMS
 from model_core.training.config import TrainConfig
 from model_core.training.loop import Trainer
 from model_core.training.prepare import SOURCES, prepare
 from model_core.types import Answer
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_DATA = Path("../shared/data/flickr8k")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,22 +69,26 @@ def build_parser() -> argparse.ArgumentParser:
     _add_entail(commands)
     _add_evaluate(commands)
     _add_benchmark(commands)
+    add_calibrate(commands)
+    add_sweep(commands)
+    add_report(commands)
     _add_train(commands)
     _add_prepare(commands)
     return parser
 
 
 def _add_caption(commands: Any) -> None:
-    parser = _model_command(
+    parser = add_model_command(
         commands, "caption", "Describe photos.", "caption photo.jpg --policy balanced"
     )
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO")
-    _add_policy(parser)
+    add_policy(parser)
+    _add_num_beams(parser)
     parser.set_defaults(run=_caption)
 
 
 def _add_entail(commands: Any) -> None:
-    parser = _model_command(
+    parser = add_model_command(
         commands,
         "entail",
         "Does the photo entail a sentence?",
@@ -86,30 +97,31 @@ def _add_entail(commands: Any) -> None:
     parser.add_argument("photo", type=Path, metavar="PHOTO")
     parser.add_argument("--hypothesis", required=True, help="the sentence to judge")
     parser.add_argument("--premise", help="a sentence that describes the photo")
-    _add_policy(parser)
+    add_policy(parser)
     parser.set_defaults(run=_entail)
 
 
 def _add_evaluate(commands: Any) -> None:
-    parser = _model_command(
+    parser = add_model_command(
         commands,
         "evaluate",
         "Quality and saved work of a policy on a split.",
         "evaluate --task caption --split val --policy balanced --json",
     )
-    _add_examples(parser)
-    _add_policy(parser)
+    add_examples(parser)
+    add_policy(parser)
+    _add_num_beams(parser)
     parser.set_defaults(run=_evaluate)
 
 
 def _add_benchmark(commands: Any) -> None:
-    parser = _model_command(
+    parser = add_model_command(
         commands,
         "benchmark",
         "Wall-clock of policies against full depth, interleaved.",
         "benchmark --task caption --policies full,balanced --batch-sizes 1,16 --num-examples 64",
     )
-    _add_examples(parser)
+    add_examples(parser)
     parser.add_argument(
         "--policies", default="full,balanced", help="presets or YAML files, by commas"
     )
@@ -118,7 +130,7 @@ def _add_benchmark(commands: Any) -> None:
 
 
 def _add_train(commands: Any) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "train",
         "Train a model; a run that was stopped continues.",
@@ -130,7 +142,7 @@ def _add_train(commands: Any) -> None:
 
 
 def _add_prepare(commands: Any) -> None:
-    parser = _command(
+    parser = add_command(
         commands,
         "prepare",
         "Write the folder format from a data set's official release.",
@@ -143,54 +155,15 @@ def _add_prepare(commands: Any) -> None:
     parser.set_defaults(run=_prepare)
 
 
-def _command(commands: Any, name: str, description: str, example: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=description,
-        description=description,
-        epilog=f"example: python -m model_core {example}",
-    )
-    return parser
-
-
-def _model_command(
-    commands: Any, name: str, description: str, example: str
-) -> argparse.ArgumentParser:
-    parser = _command(commands, name, description, example)
-    parser.add_argument("--checkpoint", type=Path, default=default_checkpoint(), metavar="FOLDER")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", choices=sorted(DTYPES), default="float32")
-    parser.add_argument("--threads", type=_positive, default=1, help="torch threads")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    return parser
-
-
-def _add_policy(parser: argparse.ArgumentParser) -> None:
-    presets = ", ".join(preset_names())
+def _add_num_beams(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--policy", default="full", help=f"a preset ({presets}) or a YAML file; default full"
+        "--num-beams",
+        type=int,
+        default=1,
+        choices=range(1, MAX_NUM_BEAMS + 1),
+        metavar="N",
+        help=f"beams of the search for captions, 1 to {MAX_NUM_BEAMS}; default 1, greedy",
     )
-
-
-def _add_examples(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--task", choices=("caption", "entailment"), required=True)
-    parser.add_argument("--split", default="test", choices=("train", "val", "test"))
-    parser.add_argument("--data", type=Path, default=DEFAULT_DATA, metavar="DIR")
-    parser.add_argument("--num-examples", type=_positive, help="the first N only")
-    parser.add_argument(
-        "--with-premise", action="store_true", help="entailment: show the premise sentence too"
-    )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
-    return number
-
-
-def _load(options: argparse.Namespace) -> Predictor:
-    return Predictor.load(options.checkpoint, options.device, options.dtype, options.threads)
 
 
 def _answers(
@@ -199,27 +172,30 @@ def _answers(
     photos: Sequence[Path],
     hypothesis: str | None = None,
     premise: str | None = None,
+    num_beams: int = 1,
 ) -> list[Answer]:
     exits = load_preset(options.policy).for_task(task)
-    predictor = _load(options)
+    predictor = load_predictor(options)
     requests = []
     for path in photos:
         try:
             photo = decode_photo(path.read_bytes(), MAX_PIXELS)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
-        requests.append(predictor.request(task, photo, exits, hypothesis, premise))
+        requests.append(
+            predictor.request(task, photo, exits, hypothesis, premise, num_beams=num_beams)
+        )
     return predictor.answer(requests)
 
 
 def _caption(options: argparse.Namespace) -> None:
-    answers = _answers(options, "caption", options.photos)
+    answers = _answers(options, "caption", options.photos, num_beams=options.num_beams)
     reports = [
         {"photo": str(path), "caption": answer.text, **_report(answer, options.policy)}
         for path, answer in zip(options.photos, answers, strict=True)
     ]
     if options.json:
-        _print_json(reports[0] if len(reports) == 1 else reports)
+        print_json(reports[0] if len(reports) == 1 else reports)
         return
     for path, answer in zip(options.photos, answers, strict=True):
         print(f"{path}: {answer.text}\n{describe(answer)}")
@@ -240,7 +216,7 @@ def _entail(options: argparse.Namespace) -> None:
         **_report(answer, options.policy),
     }
     if options.json:
-        _print_json(report)
+        print_json(report)
         return
     shares = ", ".join(f"{name} {share:.2f}" for name, share in answer.probabilities.items())
     print(f"{answer.text} ({shares})\n{describe(answer)}")
@@ -264,34 +240,28 @@ def describe(answer: Answer) -> str:
     )
 
 
-def _read(options: argparse.Namespace, predictor: Predictor) -> list[Example]:
-    return read_examples(
-        predictor,
-        options.task,
-        options.data,
-        options.split,
-        options.with_premise,
-        options.num_examples,
-    )
-
-
 def _evaluate(options: argparse.Namespace) -> None:
     exits = load_preset(options.policy).for_task(options.task)
-    predictor = _load(options)
-    examples = _read(options, predictor)
-    result = evaluate(predictor, options.task, options.split, examples, options.policy, exits)
+    predictor = load_predictor(options)
+    examples = load_examples(options, predictor)
+    result = evaluate(
+        predictor,
+        options.task,
+        options.split,
+        examples,
+        options.policy,
+        exits,
+        options.num_beams,
+    )
     _print_result(options, result)
 
 
 def _benchmark(options: argparse.Namespace) -> None:
     names = options.policies.split(",")
     policies = {name: load_preset(name).for_task(options.task) for name in names}
-    try:
-        batch_sizes = [_positive(text) for text in options.batch_sizes.split(",")]
-    except (ValueError, argparse.ArgumentTypeError) as error:
-        raise ConfigError(f"--batch-sizes {options.batch_sizes!r}: numbers by commas") from error
-    predictor = _load(options)
-    examples = _read(options, predictor)
+    batch_sizes = split_numbers("--batch-sizes", options.batch_sizes)
+    predictor = load_predictor(options)
+    examples = load_examples(options, predictor)
     _print_result(options, benchmark(predictor, options.task, examples, policies, batch_sizes))
 
 
@@ -304,7 +274,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    _print_json(
+    print_json(
         dataclasses.asdict(
             prepare(
                 options.kind, options.source, options.target, allow_missing=options.allow_missing
@@ -316,7 +286,7 @@ def _prepare(options: argparse.Namespace) -> None:
 def _print_result(options: argparse.Namespace, result: Any) -> None:
     values = dataclasses.asdict(result)
     if options.json:
-        _print_json(values)
+        print_json(values)
         return
     for row in values.get("rows", [values]):
         print("  ".join(f"{name}={_brief(value)}" for name, value in row.items()))
@@ -326,10 +296,6 @@ def _brief(value: Any) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name} {_brief(part)}" for name, part in value.items()) + "}"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """One decoding step: layer by layer, each row until its own policy lets it leave.
 
 Rows that left are taken out; rows that go on bring their pending positions along (catch-up). The
-vocabulary is read once a step for all rows whose policy did not ask for it.
+vocabulary is read once a step for all rows whose policy did not ask for it. Which of the tokens on
+offer is taken is for ``model_core.beam`` to say.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model_core.beam import Candidates
 from model_core.encode import ScoreBoard, group_rows, take_rows
 from model_core.kv_cache import BlockContext, SlotCache
 from model_core.model import Backbone
@@ -18,13 +20,16 @@ from model_core.request import Request
 
 
 class DecodingStep:
-    """The next token of some slots.
+    """What the next token of some slots may be.
 
     Attributes:
         board: Scores and thresholds by slot and depth.
         depths: ``(S,)`` layers run for the new token of each slot.
         caught_up: ``(S,)`` earlier positions that ran some layer in this step.
-        token_ids: The token decided for each slot.
+        positions_run: ``(S,)`` pairs of a position and a layer that were computed.
+        position_sum: ``(S,)`` sum of the positions over these pairs.
+        candidates: The likeliest tokens of each slot: ``2 * num_beams``, where there are as many,
+            for a request with beams; else the likeliest alone, its probability not computed.
         probabilities: Per label, for slots of tasks with allowed outputs.
     """
 
@@ -43,17 +48,22 @@ class DecodingStep:
         }
         self._steps = cache.lengths.copy()
         self._max_steps = np.ones(num_slots, dtype=np.int64)
+        self._num_beams = np.ones(num_slots, dtype=np.int64)
         for slot, request in requests.items():
             self._max_steps[slot] = request.max_new_tokens
+            self._num_beams[slot] = request.num_beams
         self._late_features: list[tuple[np.ndarray, Tensor]] = []
+        self._beam_logits: list[tuple[np.ndarray, Tensor]] = []
         self.board = ScoreBoard(num_slots, self._num_layers)
         self.depths = np.zeros(num_slots, dtype=np.int64)
         self.caught_up = np.zeros(num_slots, dtype=np.int64)
-        self.token_ids: dict[int, int] = {}
+        self.positions_run = np.zeros(num_slots, dtype=np.int64)
+        self.position_sum = np.zeros(num_slots, dtype=np.int64)
+        self.candidates: dict[int, Candidates] = {}
         self.probabilities: dict[int, dict[str, float]] = {}
 
     def run(self, last_token_ids: Tensor) -> None:
-        """Decide a token for every slot; ``last_token_ids`` ``(R,)`` in order of slots."""
+        """Find the candidates of every slot; ``last_token_ids`` ``(R,)`` in order of slots."""
         rows = np.array(sorted(self._requests), dtype=np.int64)
         positions = torch.from_numpy(self._steps[rows]).to(self._device)
         self._cache.append(rows, self._backbone.embed_target(last_token_ids, positions))
@@ -64,7 +74,8 @@ class DecodingStep:
             rows = rows[~leaves]
             if not len(rows):
                 break
-        self._decide_late_tokens()
+        self._choose_late()
+        self._rank_beam_tokens()
 
     def _run_layer(self, layer: int, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """``(R, D)`` states of the newest positions after and before ``layer``."""
@@ -73,6 +84,8 @@ class DecodingStep:
         after = self._backbone.run_decoder_layer(layer, before, BlockContext(self._cache, block))
         self._cache.store(layer, block, after)
         self.caught_up[rows] = np.maximum(self.caught_up[rows], block.counts - 1)
+        self.positions_run[rows] += block.counts
+        self.position_sum[rows] += block.counts * (block.starts + block.stops - 1) // 2
         if block.is_single:
             return after, before
         return take_rows(after, block.newest), take_rows(before, block.newest)
@@ -124,20 +137,46 @@ class DecodingStep:
         return self._backbone.exit_logits(features, candidates)
 
     def _choose(self, rows: np.ndarray, logits: Tensor) -> None:
-        """Greedy choice of ``rows`` from ``(R, V)`` logits, or from ``(R, number of labels)``."""
+        """Greedy choice of ``rows`` from ``(R, V)`` logits, or from ``(R, number of labels)``.
+
+        Rows of requests with beams are put aside: theirs are ranked together, once a step.
+        """
+        is_greedy = self._num_beams[rows] == 1
+        if not is_greedy.all():
+            beams, greedy = np.flatnonzero(~is_greedy), np.flatnonzero(is_greedy)
+            self._beam_logits.append((rows[beams], take_rows(logits, beams)))
+            if not len(greedy):
+                return
+            rows, logits = rows[greedy], take_rows(logits, greedy)
         best = logits.argmax(dim=-1).tolist()
         labels = self._groups[int(rows[0])][1]
         if not labels:
-            self.token_ids.update(zip(rows.tolist(), best, strict=True))
+            for row, token_id in zip(rows.tolist(), best, strict=True):
+                self.candidates[row] = Candidates((token_id,), (0.0,))
             return
         probabilities = logits.softmax(dim=-1).tolist()
         for row, choice, values in zip(rows.tolist(), best, probabilities, strict=True):
-            self.token_ids[row] = labels[choice][1]
+            self.candidates[row] = Candidates((labels[choice][1],), (0.0,))
             names = [name for name, _ in labels]
             self.probabilities[row] = dict(zip(names, values, strict=True))
 
-    def _decide_late_tokens(self) -> None:
+    def _choose_late(self) -> None:
         if self._late_features:
             rows = np.concatenate([rows for rows, _ in self._late_features])
             features = torch.cat([features for _, features in self._late_features])
             self._choose(rows, self._backbone.exit_logits(features))
+
+    def _rank_beam_tokens(self) -> None:
+        """Candidates of all rows of beams; one transfer from the device."""
+        if not self._beam_logits:
+            return
+        rows = np.concatenate([rows for rows, _ in self._beam_logits])
+        logits = torch.cat([logits for _, logits in self._beam_logits])
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        count = min(2 * int(self._num_beams[rows].max()), logits.shape[-1])
+        best = logits.log_softmax(dim=-1).topk(count)
+        # Ids are exact in float32 up to 2**24 pieces.
+        on_host = torch.stack([best.indices.to(best.values.dtype), best.values]).to("cpu")
+        token_ids, log_probabilities = on_host[0].long().tolist(), on_host[1].tolist()
+        for place, row in enumerate(rows.tolist()):
+            self.candidates[row] = Candidates(token_ids[place], log_probabilities[place])

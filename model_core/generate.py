@@ -2,56 +2,38 @@
 
 Offline generation is "admit all, step until empty"; the server's continuous batching is the same
 object fed over time. One step runs the decoder layer by layer over the rows still undecided; a row
-leaves where its own policy fires, whoever shares the batch.
+leaves where its own policy fires, whoever shares the batch. A slot is a row of the cache: a request
+takes one for each of its beams, and is known by the first.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from model_core.beam import BeamSearch, RowCopy
 from model_core.config import CatchUp
+from model_core.cost import CostModel
 from model_core.decode_step import DecodingStep
-from model_core.evaluation.flops import FlopModel
 from model_core.kv_cache import SlotCache
 from model_core.request import Request
-from model_core.request_encoder import EncodedRequest, RequestEncoder
-from model_core.types import (
-    TRACE_SCHEMA_VERSION,
-    Answer,
-    Cost,
-    DecoderTrace,
-    EncoderTrace,
-    ExitTrace,
-    StageMs,
-    StepEvent,
-    TokenTrace,
-)
+from model_core.request_encoder import RequestEncoder
+from model_core.transcript import Transcript
+from model_core.types import Answer, StepEvent
 
 
-class TokenRecord(NamedTuple):
-    """One decoding step of one slot, as it happened."""
+class SlotState(NamedTuple):
+    """What the host knows of an occupied slot; all slots of a request hold the same one."""
 
-    token_id: int
-    depth: int
-    scores: tuple[float, ...]
-    thresholds: tuple[float, ...]
-    caught_up: int
+    search: BeamSearch
+    transcript: Transcript
 
-
-@dataclass
-class SlotState:
-    """What the host knows of an occupied slot."""
-
-    request: Request
-    encoded: EncodedRequest
-    decode_ms: float = 0.0
-    records: list[TokenRecord] = field(default_factory=list)
-    probabilities: dict[str, float] = field(default_factory=dict)
-    is_finished: bool = False
+    @property
+    def request(self) -> Request:
+        """What was asked."""
+        return self.transcript.request
 
 
 class Slots:
@@ -74,164 +56,122 @@ class Slots:
         self.cache = SlotCache(encoder.backbone, num_slots, encoder.device, encoder.dtype)
         self._clock = clock
         self._states: list[SlotState | None] = [None] * num_slots
-        self._flops = FlopModel(self._backbone.config, self._tokenizer.vocabulary_size)
+        self._costs = CostModel(self._backbone.config, self._tokenizer.vocabulary_size)
 
     @property
     def num_free(self) -> int:
-        """Slots that ``admit`` can fill."""
+        """Slots that ``admit`` can fill; a request takes ``num_beams`` of them."""
         return sum(state is None for state in self._states)
 
     @torch.inference_mode()
     def admit(self, requests: Sequence[Request]) -> list[int]:
-        """Encode a batch of requests and give each a slot, whose number is returned.
+        """Encode a batch of requests and give each its slots; the first slot of each is returned.
 
         Raises:
-            ValueError: There are fewer free slots than requests.
+            ValueError: There are fewer free slots than the requests have beams.
         """
-        if len(requests) > self.num_free:
-            raise ValueError(f"{len(requests)} requests for {self.num_free} free slots")
+        num_wanted = sum(request.num_beams for request in requests)
+        if num_wanted > self.num_free:
+            raise ValueError(
+                f"{len(requests)} requests for {self.num_free} free slots; they take {num_wanted}"
+            )
         if not requests:
             return []
-        free = [slot for slot, state in enumerate(self._states) if state is None]
-        slots = free[: len(requests)]
-        encoded = self._encoder.encode(requests)
-        for slot, request, memory in zip(slots, requests, encoded, strict=True):
-            self.cache.open(slot, memory.memory)
-            self._states[slot] = SlotState(request, memory)
-        return slots
+        free = iter([slot for slot, state in enumerate(self._states) if state is None])
+        firsts = []
+        for request, encoded in zip(requests, self._encoder.encode(requests), strict=True):
+            slots = [next(free) for _ in range(request.num_beams)]
+            self.cache.open(slots, encoded.memory)
+            search = BeamSearch(
+                slots, request.max_new_tokens, self._tokenizer.end_id, request.length_penalty
+            )
+            state = SlotState(search, Transcript(request, encoded))
+            for slot in slots:
+                self._states[slot] = state
+            firsts.append(slots[0])
+        return firsts
 
     @torch.inference_mode()
     def step(self) -> list[StepEvent]:
-        """One token for every slot that is not finished; what happened to each."""
-        rows = np.array(
-            [
-                slot
-                for slot, state in enumerate(self._states)
-                if state is not None and not state.is_finished
-            ],
-            dtype=np.int64,
-        )
-        if not len(rows):
+        """One token for every request that is not finished; what happened to each."""
+        unfinished = dict(self._unfinished())
+        if not unfinished:
             return []
         started = self._clock()
+        running = {row: state for state in unfinished.values() for row in state.search.beams}
         decoding = DecodingStep(
-            self._backbone, self.cache, {int(row): self._state(int(row)).request for row in rows}
+            self._backbone, self.cache, {row: state.request for row, state in running.items()}
         )
-        decoding.run(torch.tensor([self._last_token(int(row)) for row in rows]).to(self._device))
-        events = [self._record(decoding, int(row)) for row in rows]
-        self._copy_exit_states(rows, decoding.depths[rows])
+        last_token_ids = [self._last_token(running[row].search, row) for row in sorted(running)]
+        decoding.run(torch.tensor(last_token_ids).to(self._device))
+        copies = [copy for state in unfinished.values() for copy in self._advance(state, decoding)]
+        self._copy_exit_states(unfinished.values(), decoding.depths)
+        if copies:
+            self.cache.copy_rows(*(np.array(side) for side in zip(*copies, strict=True)))
         elapsed_ms = 1e3 * (self._clock() - started)
-        for row in rows:
-            self._state(int(row)).decode_ms += elapsed_ms
-        return events
+        for state in unfinished.values():
+            state.transcript.decode_ms += elapsed_ms
+        return [self._event(slot, state) for slot, state in unfinished.items()]
 
-    def _last_token(self, slot: int) -> int:
-        records = self._state(slot).records
-        return records[-1].token_id if records else self._tokenizer.start_id
+    def _unfinished(self) -> Iterator[tuple[int, SlotState]]:
+        for slot, state in enumerate(self._states):
+            if state is not None and not state.search.is_done and slot == state.search.rows[0]:
+                yield slot, state
 
-    def _record(self, decoding: DecodingStep, slot: int) -> StepEvent:
-        state = self._state(slot)
-        depth = int(decoding.depths[slot])
-        token_id = decoding.token_ids[slot]
-        record = TokenRecord(
-            token_id, depth, *decoding.board.upto(slot, depth), int(decoding.caught_up[slot])
-        )
-        state.records.append(record)
-        state.probabilities = decoding.probabilities.get(slot, {})
-        is_end = token_id == self._tokenizer.end_id
-        state.is_finished = is_end or len(state.records) >= state.request.max_new_tokens
-        return StepEvent(slot, self._tokenizer.piece(token_id), depth, state.is_finished)
+    def _last_token(self, search: BeamSearch, row: int) -> int:
+        token_ids = search.beams[row].token_ids
+        return token_ids[-1] if token_ids else self._tokenizer.start_id
 
-    def _copy_exit_states(self, rows: np.ndarray, depths: np.ndarray) -> None:
+    def _advance(self, state: SlotState, decoding: DecodingStep) -> list[RowCopy]:
+        """Extend the beams of one request; the copies that its cache rows need."""
+        state.transcript.add_step(decoding, list(state.search.beams))
+        advance = state.search.advance(decoding.candidates)
+        for beam in advance.finished:
+            # Now, before another beam moves into the row.
+            depths = self.cache.computed_depths(beam.rows[-1])
+            state.transcript.computed_depths[beam.rows] = depths
+        return advance.copies
+
+    def _copy_exit_states(self, states: Iterable[SlotState], depths: np.ndarray) -> None:
+        """Fill the newest position above its exit where the rule is ``copy_hidden``."""
         num_layers = self._backbone.config.num_decoder_layers
-        copies = np.array(
-            [
-                depth < num_layers
-                and not self._state(int(row)).is_finished
-                and self._state(int(row)).request.exits.catch_up is CatchUp.COPY_HIDDEN
-                for row, depth in zip(rows, depths, strict=True)
-            ]
-        )
-        if copies.any():
-            self.cache.copy_exit_states(rows[copies], depths[copies])
+        rows: list[int] = []
+        for state in states:
+            if state.request.exits.catch_up is CatchUp.COPY_HIDDEN:
+                early = [row for row in state.search.parents if depths[row] < num_layers]
+                work = state.transcript.work
+                work.positions_copied += sum(num_layers - int(depths[row]) for row in early)
+                rows += early
+        if rows:
+            ordered = np.array(sorted(rows))
+            self.cache.copy_exit_states(ordered, depths[ordered])
+
+    def _event(self, slot: int, state: SlotState) -> StepEvent:
+        beam = state.search.leader
+        piece = self._tokenizer.piece(beam.token_ids[-1])
+        return StepEvent(slot, piece, state.transcript.last_depth(beam), state.search.is_done)
 
     def result(self, slot: int) -> Answer:
-        """The answer of a finished slot.
+        """The answer of a finished slot: of its best beam.
 
         Raises:
             ValueError: The slot is empty or not finished.
         """
         state = self._state(slot)
-        if not state.is_finished:
+        if not state.search.is_done:
             raise ValueError(f"slot {slot} is not finished")
-        token_ids = tuple(record.token_id for record in state.records)
-        label = {number: name for name, number in state.request.labels}.get(token_ids[-1])
-        return Answer(
-            task=state.request.task,
-            text=self._tokenizer.decode(token_ids) if label is None else label,
-            token_ids=token_ids,
-            probabilities=dict(state.probabilities),
-            trace=self._trace(slot, state),
-        )
-
-    def _trace(self, slot: int, state: SlotState) -> ExitTrace:
-        tokens = tuple(
-            TokenTrace(
-                text=self._tokenizer.piece(record.token_id),
-                depth=record.depth,
-                scores=record.scores,
-                thresholds=record.thresholds,
-                caught_up=record.caught_up,
-                computed_depth=computed_depth,
-            )
-            for record, computed_depth in zip(
-                state.records, self.cache.computed_depths(slot), strict=True
-            )
-        )
-        encoded = state.encoded
-        return ExitTrace(
-            TRACE_SCHEMA_VERSION,
-            EncoderTrace(encoded.image, encoded.text),
-            DecoderTrace(self._backbone.config.num_decoder_layers, tokens),
-            self._cost(state, tokens),
-        )
-
-    def _cost(self, state: SlotState, tokens: Sequence[TokenTrace]) -> Cost:
-        config, request, encoded = self._backbone.config, state.request, state.encoded
-        depths = [token.depth for token in tokens]
-        mean_encoder_depth = (encoded.image.depth + encoded.text.depth) / 2
-        return Cost(
-            layers_run=mean_encoder_depth + sum(depths) / len(depths),
-            layers_full=float(config.num_encoder_layers + config.num_decoder_layers),
-            flops=self._flops.answer(
-                image_depth=encoded.image.depth,
-                text_depth=0 if encoded.text.from_cache else encoded.text.depth,
-                text_length=len(request.text_ids),
-                exit_depths=depths,
-                computed_depths=[token.computed_depth for token in tokens],
-                reads_every_head=request.exits.decoder.needs_logits,
-                is_copying=request.exits.catch_up is CatchUp.COPY_HIDDEN,
-                num_candidates=len(request.labels),
-            ),
-            flops_full=self._flops.full_answer(
-                text_length=len(request.text_ids),
-                has_cached_text=encoded.text.from_cache,
-                num_tokens=len(depths),
-                num_candidates=len(request.labels),
-            ),
-            stage_ms=StageMs(
-                request.preprocess_ms, encoded.stem_ms, encoded.encode_ms, state.decode_ms
-            ),
+        return state.transcript.answer(
+            state.search.finished[0], self._tokenizer, self._backbone, self._costs
         )
 
     def release(self, slot: int) -> None:
-        """Free a slot, finished or not.
+        """Free the slots of a request, finished or not.
 
         Raises:
             ValueError: The slot is empty.
         """
-        self._state(slot)
-        self._states[slot] = None
+        for row in self._state(slot).search.rows:
+            self._states[row] = None
 
     def _state(self, slot: int) -> SlotState:
         state = self._states[slot]

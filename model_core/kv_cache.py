@@ -6,6 +6,7 @@ left early catch up in the same matrix product as the new one (deferred catch-up
 ever attended to.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,18 +52,21 @@ class SlotCache:
         self._cross = KeyValue(buffer(*memory), buffer(*memory))
         self._memory = buffer(num_slots, max_memory, config.hidden_size)
         self._memory_lengths = np.zeros(num_slots, dtype=np.int64)
+        # Slots that share a memory: each names the one that holds it, itself where it is alone.
+        self._memory_owners = np.arange(num_slots)
         self._has_cross = np.zeros((num_slots, config.num_decoder_layers), dtype=bool)
         self.hidden = buffer(num_slots, config.max_target_tokens, config.hidden_size)
         self.lengths = np.zeros(num_slots, dtype=np.int64)
         self.filled = np.zeros((num_slots, config.num_decoder_layers), dtype=np.int64)
 
-    def open(self, slot: int, memory: Tensor) -> None:
-        """Start a slot on its ``(M, D)`` memory; whatever it held is forgotten."""
-        self._memory[slot, : len(memory)] = memory
-        self._memory_lengths[slot] = len(memory)
-        self._has_cross[slot] = False
-        self.lengths[slot] = 0
-        self.filled[slot] = 0
+    def open(self, slots: Sequence[int], memory: Tensor) -> None:
+        """Start slots that share one ``(M, D)`` memory; whatever they held is forgotten."""
+        self._memory[slots[0], : len(memory)] = memory
+        self._memory_owners[slots] = slots[0]
+        self._memory_lengths[slots] = len(memory)
+        self._has_cross[slots] = False
+        self.lengths[slots] = 0
+        self.filled[slots] = 0
 
     def append(self, rows: np.ndarray, embedded: Tensor) -> None:
         """Feed one new position to each of ``rows``; ``embedded`` is ``(R, D)``."""
@@ -112,23 +116,46 @@ class SlotCache:
             self.write(layer, block, self._backbone.self_key_value(layer, states))
             self.filled[missing, layer] = block.stops
 
+    def copy_rows(self, sources: np.ndarray, targets: np.ndarray) -> None:
+        """Make ``targets`` copies of ``sources``: states, keys, values, and what is filled.
+
+        Both ``(C,)``; each pair shares a memory, so nothing of the cross-attention moves, and no
+        target is a source.
+        """
+        length = int(self.lengths[sources].max())
+        source, target = self._index(sources), self._index(targets)
+        for buffer in self._self:
+            buffer[:, target, :length] = buffer[:, source, :length]
+        self.hidden[target, :length] = self.hidden[source, :length]
+        self.lengths[targets] = self.lengths[sources]
+        self.filled[targets] = self.filled[sources]
+
     def self_key_value(self, layer: int, rows: np.ndarray, length: int) -> KeyValue:
         """``(R, length, H, D/H)`` keys and values of ``rows`` at ``layer``."""
         return KeyValue(*(select_rows(part[layer], rows)[:, :length] for part in self._self))
 
     def cross_key_value(self, layer: int, rows: np.ndarray) -> KeyValue:
-        """``(R, M, H, D/H)`` of the memories at ``layer``, computed on a row's first visit."""
+        """``(R, M, H, D/H)`` of the memories at ``layer``, computed on a memory's first visit."""
         first_visit = rows[~self._has_cross[rows, layer]]
         if len(first_visit):
-            length = int(self._memory_lengths[first_visit].max())
-            memory = select_rows(self._memory, first_visit)[:, :length]
-            computed = self._backbone.memory_key_value(layer, memory)
-            index = self._index(first_visit)
-            for part, value in zip(self._cross, computed, strict=True):
-                part[layer, index, :length] = value
-            self._has_cross[first_visit, layer] = True
+            self._project_memories(layer, np.unique(self._memory_owners[first_visit]))
         length = int(self._memory_lengths[rows].max())
         return KeyValue(*(select_rows(part[layer], rows)[:, :length] for part in self._cross))
+
+    def _project_memories(self, layer: int, owners: np.ndarray) -> None:
+        """Compute keys and values once per memory, and keep them for every slot that shares it.
+
+        A copy per slot: reading is then a view for most batches, and beams stay as they are.
+        """
+        length = int(self._memory_lengths[owners].max())
+        memory = select_rows(self._memory, owners)[:, :length]
+        computed = self._backbone.memory_key_value(layer, memory)
+        sharing = np.flatnonzero(np.isin(self._memory_owners, owners))
+        places = self._index(np.searchsorted(owners, self._memory_owners[sharing]))
+        index = self._index(sharing)
+        for part, value in zip(self._cross, computed, strict=True):
+            part[layer, index, :length] = value[places]
+        self._has_cross[sharing, layer] = True
 
     def memory_mask(self, rows: np.ndarray) -> Tensor | None:
         """``(R, M)`` True at each row's own memory; None when all have the same length."""

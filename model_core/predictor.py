@@ -1,5 +1,6 @@
 """A loaded model as a caller uses it: prepare requests, answer them, or feed slots over time."""
 
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from model_core.checkpoint import LoadedCheckpoint, load_checkpoint
 from model_core.config import ExitConfig, TaskConfig
@@ -14,7 +16,7 @@ from model_core.errors import ConfigError, InputError
 from model_core.generate import Slots
 from model_core.policies import ExitSite, FixedDepthPolicy
 from model_core.preprocessing import PREPROCESSING_VERSION, prepare_pixels
-from model_core.request import Request
+from model_core.request import MAX_LENGTH_PENALTY, MAX_NUM_BEAMS, Request
 from model_core.request_encoder import RequestEncoder
 from model_core.tokenizer import text_side
 from model_core.types import Answer
@@ -89,50 +91,62 @@ class Predictor:
     def request(
         self,
         task: str,
-        photo: Image.Image,
+        photo: Image.Image | Tensor,
         exits: ExitConfig,
         hypothesis: str | None = None,
         premise: str | None = None,
         max_new_tokens: int | None = None,
+        num_beams: int = 1,
+        length_penalty: float = 1.0,
     ) -> Request:
         """A prepared request.
 
         Args:
             task: Name of a task of the model.
-            photo: Decoded RGB photo.
+            photo: Decoded RGB photo, or its ``(Ti, C)`` stem features computed before.
             exits: Policies and catch-up rule.
             hypothesis: The text of a task that takes text.
             premise: A sentence shown before it.
             max_new_tokens: Most decoding steps; the task's own limit when None.
+            num_beams: Beams of the search; 1 is greedy decoding, and all that a task with allowed
+                outputs takes.
+            length_penalty: Of the search (``model_core.beam``); higher favours longer answers.
 
         Raises:
             InputError: The task is unknown, the text is empty or too long, or a limit is exceeded.
         """
         started = time.perf_counter()
-        if task not in self.model.config.tasks:
-            known = ", ".join(self.model.config.tasks)
-            raise InputError(f"task: {task!r:.80} is unknown; this model has {known}")
-        task_config = self.model.config.tasks[task]
+        task_config = self._task(task)
         self._check_exits(exits)
         limit = task_config.max_new_tokens
         if max_new_tokens is not None and not 1 <= max_new_tokens <= limit:
             raise InputError(f"max_new_tokens: {max_new_tokens} must be between 1 and {limit}")
+        _check_beams(task, task_config, num_beams, length_penalty)
         text_ids = self._text_ids(task, task_config, hypothesis, premise)
-        labels = tuple(
-            (label, self.tokenizer.word_id(word))
-            for label, word in task_config.allowed_outputs.items()
-        )
-        pixels = prepare_pixels(photo, self.model.config.stem.image_size)
+        side = self.model.config.stem.image_size
         return Request(
             task=task,
-            pixels=pixels,
+            pixels=None if isinstance(photo, Tensor) else prepare_pixels(photo, side),
             text_ids=tuple(text_ids),
             exits=exits,
             max_new_tokens=max_new_tokens or limit,
-            labels=labels,
+            labels=self._labels(task_config),
             has_constant_text=not task_config.takes_text,
             preprocess_ms=1e3 * (time.perf_counter() - started),
+            features=photo if isinstance(photo, Tensor) else None,
+            num_beams=num_beams,
+            length_penalty=length_penalty,
         )
+
+    def _task(self, name: str) -> TaskConfig:
+        tasks = self.model.config.tasks
+        if name not in tasks:
+            raise InputError(f"task: {name!r:.80} is unknown; this model has {', '.join(tasks)}")
+        return tasks[name]
+
+    def _labels(self, config: TaskConfig) -> tuple[tuple[str, int], ...]:
+        words = config.allowed_outputs
+        return tuple((label, self.tokenizer.word_id(word)) for label, word in words.items())
 
     def _text_ids(
         self, task: str, config: TaskConfig, hypothesis: str | None, premise: str | None
@@ -170,20 +184,31 @@ class Predictor:
         return Slots(self._encoder, num_slots)
 
     def answer(self, requests: Sequence[Request], num_slots: int = OFFLINE_SLOTS) -> list[Answer]:
-        """The answers, in order: requests take a slot as soon as one is free."""
+        """The answers, in order: requests take slots as soon as enough are free.
+
+        There are at most ``num_slots`` of them, or what the request with most beams takes.
+        """
         if not requests:
             return []
-        slots = self.new_slots(min(num_slots, len(requests)))
+        num_beams = [request.num_beams for request in requests]
+        slots = self.new_slots(max(max(num_beams), min(num_slots, sum(num_beams))))
         return answer_all(slots, requests)
 
 
 def answer_all(slots: Slots, requests: Sequence[Request]) -> list[Answer]:
-    """Answers of ``requests`` in order, through ``slots`` that are empty at the start and end."""
+    """Answers of ``requests`` in order, through ``slots`` that are empty at the start and end.
+
+    Raises:
+        ValueError: A request has more beams than there are slots.
+    """
+    widest = max((request.num_beams for request in requests), default=0)
+    if widest > slots.num_slots:
+        raise ValueError(f"num_beams: {widest} needs as many slots; there are {slots.num_slots}")
     answers: dict[int, Answer] = {}
     running: dict[int, int] = {}
     next_request = 0
     while len(answers) < len(requests):
-        batch = requests[next_request : next_request + slots.num_free]
+        batch = _first_that_fit(requests[next_request:], slots.num_free)
         for offset, slot in enumerate(slots.admit(batch)):
             running[slot] = next_request + offset
         next_request += len(batch)
@@ -192,6 +217,25 @@ def answer_all(slots: Slots, requests: Sequence[Request]) -> list[Answer]:
                 answers[running.pop(event.slot)] = slots.result(event.slot)
                 slots.release(event.slot)
     return [answers[number] for number in range(len(requests))]
+
+
+def _first_that_fit(requests: Sequence[Request], num_free: int) -> Sequence[Request]:
+    taken = itertools.accumulate(request.num_beams for request in requests)
+    return requests[: sum(1 for _ in itertools.takewhile(lambda slots: slots <= num_free, taken))]
+
+
+def _check_beams(task: str, config: TaskConfig, num_beams: int, length_penalty: float) -> None:
+    if not 1 <= num_beams <= MAX_NUM_BEAMS:
+        raise InputError(f"num_beams: {num_beams} must be between 1 and {MAX_NUM_BEAMS}")
+    if num_beams > 1 and config.allowed_outputs:
+        raise InputError(
+            f"num_beams: {num_beams} cannot be used with task {task}, which answers with one of "
+            "its labels; only 1 is allowed"
+        )
+    if not 0.0 <= length_penalty <= MAX_LENGTH_PENALTY:
+        raise InputError(
+            f"length_penalty: {length_penalty} must be between 0 and {MAX_LENGTH_PENALTY:g}"
+        )
 
 
 def _parse_device(device: str) -> torch.device:

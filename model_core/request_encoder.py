@@ -70,8 +70,7 @@ class RequestEncoder:
     def encode(self, requests: Sequence[Request]) -> list[EncodedRequest]:
         """Memories and encoder traces of a batch, in order."""
         started = self._clock()
-        pixels = torch.stack([request.pixels for request in requests])
-        features = self.backbone.image_features(pixels.to(self.device, self.dtype))
+        features = self._features(requests)
         stem_done = self._clock()
         images = self._encode_images(features, requests)
         texts = self._encode_texts(requests)
@@ -84,6 +83,23 @@ class RequestEncoder:
             EncodedRequest(memory, image, text.trace, stem_ms, encode_ms)
             for memory, image, text in zip(memories, images.traces, texts, strict=True)
         ]
+
+    def _features(self, requests: Sequence[Request]) -> Tensor:
+        """``(B, Ti, C)``: what requests bring with them, and the stem's output for the others."""
+        pixels = [request.pixels for request in requests if request.pixels is not None]
+        computed: Tensor | tuple[Tensor, ...] = ()
+        if pixels:
+            stacked = torch.stack(pixels).to(self.device, self.dtype)
+            computed = self.backbone.image_features(stacked)
+            if len(computed) == len(requests):
+                return computed
+        rows = iter(computed)
+        return torch.stack(
+            [
+                next(rows) if item.features is None else item.features.to(self.device, self.dtype)
+                for item in requests
+            ]
+        )
 
     def _encode_images(self, features: Tensor, requests: Sequence[Request]) -> EncodedModality:
         embedded = self.backbone.embed_image(features)

@@ -93,8 +93,8 @@ class Cost:
     Attributes:
         layers_run: MuE's count: mean of image and text depth plus mean depth of the tokens.
         layers_full: The same count at full depth, N_E + N_D.
-        flops: Floating point operations of this answer, catch-up included.
-        flops_full: The same answer's operations at full depth.
+        flops: Floating point operations of this answer, catch-up and every beam included.
+        flops_full: The same answer's operations at full depth, with as many beams.
         stage_ms: Wall-clock by stage.
     """
 
@@ -136,7 +136,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class StepEvent:
-    """What one decoding step did for one slot."""
+    """What one decoding step did for one request.
+
+    With beams the token is the newest one of the likeliest beam, which a later step may drop.
+    """
 
     slot: int
     token_text: str

@@ -146,7 +146,10 @@ class ModelRoutes:
         upload = await read_upload(request, schemas.CaptionRequest, self._max_upload_bytes)
         policy = self._service.policies.choose(upload.fields.policy, "caption")
         question = await self._service.question(
-            "caption", upload.photo, max_new_tokens=upload.fields.max_new_tokens
+            "caption",
+            upload.photo,
+            max_new_tokens=upload.fields.max_new_tokens,
+            num_beams=upload.fields.num_beams,
         )
         return _as_json(await _answer(self._service, request, question, policy))
 

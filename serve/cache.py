@@ -65,6 +65,7 @@ class KeyParts:
         pixels: ``hash_pixels`` of the decoded photo.
         texts: Normalised texts of the caller by field; None where absent.
         max_new_tokens: Most decoding steps.
+        num_beams: Beams of the search; 1 is greedy decoding.
         exits: The policies in force.
     """
 
@@ -75,6 +76,7 @@ class KeyParts:
     pixels: str
     texts: Mapping[str, str | None]
     max_new_tokens: int
+    num_beams: int
     exits: ExitConfig
 
 
@@ -100,7 +102,7 @@ def cache_key(parts: KeyParts) -> str:
         "task": parts.task,
         "pixels": parts.pixels,
         "texts": dict(parts.texts),
-        "decoding": {"method": "greedy", "max_new_tokens": parts.max_new_tokens},
+        "decoding": {"num_beams": parts.num_beams, "max_new_tokens": parts.max_new_tokens},
         "exits": _relevant_exits(parts.exits),
     }
     text = json.dumps(values, sort_keys=True, ensure_ascii=True, separators=(",", ":"))

@@ -1,9 +1,11 @@
 """The engine: one thread that drives the model's slots, so that requests join and leave a batch.
 
 Between two decoding steps the thread drops what was cancelled or is late, admits a few waiting
-requests, and goes on. It knows neither Ray nor HTTP nor asyncio; its face to them is
-``submit``, which gives a ``concurrent.futures.Future``. Cancelling that future frees the slot
-within one step. An exception of the model fails the requests involved and nothing else.
+requests, and goes on. They are admitted in the order they came: one with beams, which needs as many
+slots, waits at the head of the queue until they are free, and nobody passes it. The engine knows
+neither Ray nor HTTP nor asyncio; its face to them is ``submit``, which gives a
+``concurrent.futures.Future``. Cancelling that future frees the slots within one step. An exception
+of the model fails the requests involved and nothing else.
 """
 
 import logging
@@ -21,6 +23,7 @@ from model_core.types import Answer, StepEvent
 from serve.errors import (
     DeadlineExceededError,
     EngineError,
+    InvalidInputError,
     OverloadedError,
     ServiceError,
     UnavailableError,
@@ -31,8 +34,16 @@ logger = logging.getLogger(__name__)
 EventListener = Callable[[StepEvent], None]
 
 
+class RequestLike(Protocol):
+    """What the engine needs of ``model_core.request.Request``."""
+
+    @property
+    def num_beams(self) -> int:
+        """Slots that the request takes."""
+
+
 class SlotsLike(Protocol):
-    """What the engine needs of ``model_core.predictor.Slots``; only its thread calls these."""
+    """What the engine needs of ``model_core.generate.Slots``; only its thread calls these."""
 
     @property
     def num_free(self) -> int: ...
@@ -63,7 +74,7 @@ class EngineLimits:
 
 @dataclass(eq=False)
 class _Job:
-    request: Any
+    request: RequestLike
     future: Future[Answer]
     submitted_at: float
     deadline: float
@@ -113,25 +124,25 @@ class Engine:
 
     @property
     def num_slots(self) -> int:
-        """Requests that can be decoded together."""
+        """Beams that can be decoded together; a request has one or more."""
         return self._num_slots
 
     @property
     def num_waiting(self) -> int:
-        """Requests without a slot."""
+        """Requests without their slots."""
         return len(self._waiting)
 
     @property
     def num_running(self) -> int:
         """Occupied slots."""
-        return len(self._running)
+        return sum(job.request.num_beams for job in list(self._running.values()))
 
     @property
     def is_alive(self) -> bool:
         """True while the thread takes requests."""
         return self._thread.is_alive() and self._drain_until is None
 
-    def submit(self, request: Any, on_event: EventListener | None = None) -> Future[Answer]:
+    def submit(self, request: RequestLike, on_event: EventListener | None = None) -> Future[Answer]:
         """The future answer of a request made by the predictor.
 
         Args:
@@ -139,9 +150,15 @@ class Engine:
             on_event: Called in the engine's thread after each step of this request; must be quick.
 
         Raises:
+            InvalidInputError: The request needs more slots than there are.
             OverloadedError: The queue is full.
             UnavailableError: The engine is closed.
         """
+        if request.num_beams > self._num_slots:
+            raise InvalidInputError(
+                f"num_beams: {request.num_beams} is too many for this service; "
+                f"allowed are 1 to {self._num_slots}"
+            )
         now = time.monotonic()
         job = _Job(request, Future(), now, now + self._limits.timeout_s, on_event)
         with self._wake:
@@ -196,9 +213,14 @@ class Engine:
             self._waiting = deque(job for job in self._waiting if not job.is_over(now))
 
     def _admit_waiting(self) -> None:
-        num_wanted = min(self._slots.num_free, self._limits.max_admit_per_step)
+        num_free = self._slots.num_free
+        jobs: list[_Job] = []
         with self._wake:
-            jobs = [self._waiting.popleft() for _ in range(min(num_wanted, len(self._waiting)))]
+            while self._waiting and len(jobs) < self._limits.max_admit_per_step:
+                num_free -= self._waiting[0].request.num_beams
+                if num_free < 0:
+                    break
+                jobs.append(self._waiting.popleft())
         if jobs:
             self._admit(jobs)
 

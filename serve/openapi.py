@@ -24,6 +24,7 @@ _PHOTO = "data:image/jpeg;base64,/9j/4AAQSkZJRg..."
 _EXAMPLES: dict[type[BaseModel], dict[str, dict[str, Any]]] = {
     schemas.CaptionRequest: {
         "preset": {"image": _PHOTO, "policy": "balanced"},
+        "beams": {"image": _PHOTO, "num_beams": 4},
         "rules": {
             "image": _PHOTO,
             "policy": {

@@ -83,6 +83,9 @@ class CaptionRequest(WireModel):
         description="Preset name or explicit rules; the service's default when absent.",
     )
     max_new_tokens: int | None = Field(default=None, ge=1, le=512)
+    num_beams: int = Field(
+        default=1, ge=1, le=8, description="Beams of the search; 1 is greedy decoding."
+    )
 
 
 class EntailmentRequest(WireModel):

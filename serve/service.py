@@ -71,6 +71,7 @@ class PredictorLike(Protocol):
         hypothesis: str | None = None,
         premise: str | None = None,
         max_new_tokens: int | None = None,
+        num_beams: int = 1,
     ) -> Any: ...
 
 
@@ -91,6 +92,7 @@ class Question:
     hypothesis: str | None
     premise: str | None
     max_new_tokens: int
+    num_beams: int
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ class Service:
         hypothesis: str | None = None,
         premise: str | None = None,
         max_new_tokens: int | None = None,
+        num_beams: int = 1,
     ) -> Question:
         """A checked question with its photo decoded.
 
@@ -145,7 +148,7 @@ class Service:
                 f"max_new_tokens: {max_new_tokens} is too many; allowed are 1 to {limit}"
             )
         decoded = await self._in_worker(lambda: self._decode(photo))
-        return Question(task, decoded, hypothesis, premise, max_new_tokens or limit)
+        return Question(task, decoded, hypothesis, premise, max_new_tokens or limit, num_beams)
 
     async def answer(
         self, question: Question, policy: ChosenPolicy, is_cached: bool = True
@@ -226,6 +229,7 @@ class Service:
                 hypothesis=question.hypothesis,
                 premise=question.premise,
                 max_new_tokens=question.max_new_tokens,
+                num_beams=question.num_beams,
             )
         )
         return CachedAnswer.from_answer(await asyncio.wrap_future(self.engine.submit(request)))
@@ -239,6 +243,7 @@ class Service:
             pixels=question.photo.digest,
             texts={"hypothesis": question.hypothesis, "premise": question.premise},
             max_new_tokens=question.max_new_tokens,
+            num_beams=question.num_beams,
             exits=exits,
         )
 

@@ -30,7 +30,9 @@ class ServeSettings(BaseSettings):
     num_replicas: int | None = Field(
         default=None, ge=1, le=1024, description="None: what the file's deployments section says."
     )
-    num_slots: int = Field(default=16, ge=1, le=1024, description="Requests decoded together.")
+    num_slots: int = Field(
+        default=16, ge=1, le=1024, description="Beams decoded together; a request has one or more."
+    )
     max_admit_per_step: int = Field(
         default=4, ge=1, le=1024, description="Most requests encoded between two decoding steps."
     )

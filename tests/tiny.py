@@ -29,12 +29,12 @@ TINY_OVERRIDES = (
 WORDS = (
     "what does the image describe ? yes maybe no a dog cat runs on grass ##s two people . in snow"
 )
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789'-,!"
 
 
-def tiny_tokenizer() -> WordPieceTokenizer:
+def tiny_tokenizer(words: str = WORDS, letters: str = LETTERS) -> WordPieceTokenizer:
     """WordPiece over a few words and the letters."""
-    letters = "abcdefghijklmnopqrstuvwxyz0123456789'-,!"
-    pieces = [*SPECIAL_PIECES, *dict.fromkeys(WORDS.split())]
+    pieces = [*SPECIAL_PIECES, *dict.fromkeys(words.split())]
     pieces += [piece for letter in letters for piece in (letter, f"##{letter}")]
     unique = dict.fromkeys(pieces)
     content = {

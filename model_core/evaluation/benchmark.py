@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -110,7 +111,8 @@ def benchmark(
         raise ValueError(f"{len(examples)} examples are too few for a batch of {max(batch_sizes)}")
     exits = {REFERENCE_POLICY: ExitConfig(), **policies}
     rows: list[BenchmarkRow] = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for size in batch_sizes:
             count = len(examples) // size * size
             bar = progress.add_task(f"batch size {size}", total=count)
@@ -126,7 +128,7 @@ def benchmark(
             rows += [
                 _row(name, size, samples[name], samples[REFERENCE_POLICY]) for name in policies
             ]
-    return Benchmark(rows, _conditions(predictor, task, len(examples)))
+    return Benchmark(rows, conditions(predictor, task, len(examples)))
 
 
 def _run_batch(
@@ -189,7 +191,8 @@ def _spread(values: Sequence[float]) -> Spread:
     return Spread(median=median, p10=low, p90=high)
 
 
-def _conditions(predictor: Predictor, task: str, num_examples: int) -> Conditions:
+def conditions(predictor: Predictor, task: str, num_examples: int) -> Conditions:
+    """What is to be said beside every time."""
     info = predictor.info
     return Conditions(
         task=task,
@@ -199,6 +202,15 @@ def _conditions(predictor: Predictor, task: str, num_examples: int) -> Condition
         device=info.device,
         dtype=info.dtype,
         num_threads=torch.get_num_threads(),
-        processor=platform.processor() or platform.machine(),
+        processor=_processor(),
         torch_version=torch.__version__,
     )
+
+
+def _processor() -> str:
+    listed = Path("/proc/cpuinfo")  # Linux; ``platform`` knows the architecture alone there
+    if listed.is_file():
+        for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -39,6 +39,7 @@ class Evaluation:
     task: str
     split: str
     policy: str
+    num_beams: int
     num_examples: int
     metrics: dict[str, float]
     saving: Saving
@@ -46,15 +47,19 @@ class Evaluation:
 
 
 def answer_examples(
-    predictor: Predictor, task: str, examples: Sequence[Example], exits: ExitConfig
+    predictor: Predictor,
+    task: str,
+    examples: Sequence[Example],
+    exits: ExitConfig,
+    num_beams: int = 1,
 ) -> list[Answer]:
-    """Answers in order, with a progress bar on stderr."""
+    """Answers in order, with a progress bar on stderr; ``num_beams`` holds for each request."""
     answers: list[Answer] = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task(f"{task} examples", total=len(examples))
         for batch in batches(examples, BATCH_SIZE):
             answers += predictor.answer(
-                [make_request(predictor, task, item, exits) for item in batch]
+                [make_request(predictor, task, item, exits, num_beams=num_beams) for item in batch]
             )
             progress.update(bar, completed=len(answers))
     return answers
@@ -67,13 +72,15 @@ def evaluate(
     examples: Sequence[Example],
     policy: str,
     exits: ExitConfig,
+    num_beams: int = 1,
 ) -> Evaluation:
     """Metrics, saving and depths of ``exits`` (named ``policy``) on ``examples``."""
-    answers = answer_examples(predictor, task, examples, exits)
+    answers = answer_examples(predictor, task, examples, exits, num_beams=num_beams)
     return Evaluation(
         task=task,
         split=split,
         policy=policy,
+        num_beams=num_beams,
         num_examples=len(answers),
         metrics=task_metrics(predictor, task, examples, answers),
         saving=saving(answers),

@@ -1,8 +1,10 @@
 """Labelled examples of a data folder, as the measurements read them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from model_core.config import ExitConfig
 from model_core.predictor import Predictor
@@ -52,10 +54,23 @@ def read_examples(
     return examples[:limit]
 
 
-def make_request(predictor: Predictor, task: str, example: Example, exits: ExitConfig) -> Request:
-    """The request of an example, its photo decoded from the file."""
-    photo = decode_photo(example.image.read_bytes(), MAX_PIXELS)
-    return predictor.request(task, photo, exits, example.hypothesis, example.premise)
+def make_request(
+    predictor: Predictor,
+    task: str,
+    example: Example,
+    exits: ExitConfig,
+    features: Mapping[Path, Tensor] | None = None,
+    num_beams: int = 1,
+) -> Request:
+    """The request of an example: its photo decoded from the file, or its stem ``features``."""
+    photo = (
+        decode_photo(example.image.read_bytes(), MAX_PIXELS)
+        if features is None
+        else features[example.image]
+    )
+    return predictor.request(
+        task, photo, exits, example.hypothesis, example.premise, num_beams=num_beams
+    )
 
 
 def batches(examples: Sequence[Example], size: int) -> Iterator[Sequence[Example]]:

@@ -6,11 +6,13 @@ punctuation.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 
+HEADLINE_METRICS: Mapping[str, str] = {"caption": "cider", "accuracy": "accuracy"}
 _WORD = re.compile(r"[a-z0-9]+(?:['’-][a-z0-9]+)*")
 
 
@@ -43,6 +45,28 @@ def caption_metrics(
     return {"cider": float(cider)} | {
         f"bleu{order}": float(score) for order, score in enumerate(bleu, start=1)
     }
+
+
+def example_scores(
+    metric: str, texts: Sequence[str], references: Sequence[Sequence[str]]
+) -> np.ndarray:
+    """``(N,)`` what each answer scores; their mean is the task's headline metric.
+
+    Args:
+        metric: ``cider`` (with the document frequencies of these ``references``) or ``accuracy``.
+        texts: One answer per example.
+        references: What people answered to each; a label stands alone.
+    """
+    if metric == "accuracy":
+        hits = [text == wanted[0] for text, wanted in zip(texts, references, strict=True)]
+        return np.array(hits, dtype=np.float64)
+    given = {number: [tokenize_caption(text)] for number, text in enumerate(texts)}
+    wanted = {
+        number: [tokenize_caption(text) for text in group]
+        for number, group in enumerate(references)
+    }
+    _, scores = Cider().compute_score(wanted, given)
+    return np.asarray(scores, dtype=np.float64)
 
 
 def label_metrics(

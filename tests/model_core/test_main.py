@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from model_core.__main__ import main
+from model_core.config import load_preset
+from model_core.evaluation.report import BEGIN, END
 from tests.tiny import photo
 
 
@@ -78,7 +80,8 @@ def test_evaluate_prints_one_object(
     )
     assert result["num_examples"] == (6 if task == "caption" else 18)
     assert set(result) == {
-        *("task", "split", "policy", "num_examples", "metrics", "saving", "mean_depth")
+        *("task", "split", "policy", "num_beams"),
+        *("num_examples", "metrics", "saving", "mean_depth"),
     }
     metrics = result["metrics"]
     assert isinstance(metrics, dict)
@@ -88,6 +91,34 @@ def test_evaluate_prints_one_object(
         else {"accuracy", "recall_entailment", "recall_neutral", "recall_contradiction"}
     )
     assert set(metrics) == expected
+
+
+def test_beams_reach_the_search(
+    capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path, data_folder: Path, photo_file: str
+) -> None:
+    checkpoint = ("--checkpoint", str(tiny_checkpoint))
+    greedy = run_json(capsys, "caption", photo_file, *checkpoint)
+    beams = run_json(capsys, "caption", photo_file, "--num-beams", "3", *checkpoint)
+    assert isinstance(greedy["trace"], dict) and isinstance(beams["trace"], dict)
+    assert beams["trace"]["cost"]["flops"] > greedy["trace"]["cost"]["flops"]
+    data = ("--split", "val", "--data", str(data_folder))
+    result = run_json(
+        capsys, *("evaluate", "--task", "caption", "--num-beams", "3"), *data, *checkpoint
+    )
+    assert (result["num_beams"], result["num_examples"]) == (3, 6)
+    arguments = ["evaluate", "--task", "entailment", "--num-beams", "2", *data, *checkpoint]
+    assert main(arguments) == 1
+    assert "num_beams: 2 cannot be used with task entailment" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["0", "9", "many"])
+def test_beams_out_of_range_are_wrong_usage(
+    capsys: pytest.CaptureFixture[str], photo_file: str, number: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["caption", photo_file, "--num-beams", number])
+    assert caught.value.code == 2
+    assert "argument --num-beams: invalid" in capsys.readouterr().err
 
 
 def test_benchmark_prints_a_row_per_policy_and_batch_size(
@@ -112,6 +143,49 @@ def test_benchmark_prints_a_row_per_policy_and_batch_size(
     assert rows[0]["saving"] == {"layers": 0.0, "flops": 0.0, "wall": 0.0, "wall_without_stem": 0.0}
 
 
+def test_calibrate_prints_one_object_and_writes_a_preset(
+    capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    preset = tmp_path / "chosen.yaml"
+    result = run_json(
+        capsys,
+        *("calibrate", "--task", "entailment", "--target", "0.3", "--confidence", "0.6"),
+        *("--cost", "layers", "--decoder-policies", "similarity", "--encoder-policies", ""),
+        *("--write", str(preset), "--feature-cache", str(tmp_path / "features")),
+        *("--data", str(data_folder), "--checkpoint", str(tiny_checkpoint)),
+    )
+    assert (result["task"], result["split"], result["num_examples"]) == ("entailment", "val", 18)
+    assert result["goal"] == {"target": 0.3, "confidence": 0.6, "cost": "layers"}
+    exits = load_preset(str(preset)).for_task("entailment")
+    assert exits.model_dump(mode="json") == result["exits"]
+    assert len(list((tmp_path / "features").glob("*.npy"))) == 1
+
+
+def test_sweep_and_report_fill_a_readme(
+    capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    folder, readme = tmp_path / "results", tmp_path / "README.md"
+    readme.write_text(f"{BEGIN}\n{END}\n")
+    result = run_json(
+        capsys,
+        *("sweep", "--task", "entailment", "--with-premise", "--num-examples", "8"),
+        *("--policies", "fixed_decoder,fast", "--batch-sizes", "2", "--out", str(folder)),
+        *("--data", str(data_folder), "--checkpoint", str(tiny_checkpoint)),
+    )
+    points = result["points"]
+    assert isinstance(points, list)
+    assert [point["family"] for point in points] == [
+        *("full", "fixed_decoder", "fixed_decoder", "fixed_decoder", "fixed_decoder", "presets")
+    ]
+    assert all(list(point["times"]) == ["2"] for point in points)
+    assert result["split"] == "test with premise"
+    assert main(["report", "--results", str(folder), "--readme", str(readme)]) == 0
+    assert capsys.readouterr().out.split() == [
+        *(str(folder / "entailment-with-premise.svg"), f"{folder}.md", str(readme))
+    ]
+    assert "**Entailment, test with premise.** 8 examples" in readme.read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -120,6 +194,18 @@ def test_benchmark_prints_a_row_per_policy_and_batch_size(
         (["caption", "{photo}", "--policy", "turbo"], 2, "policy 'turbo': unknown"),
         (["entail", "{photo}", "--hypothesis", " "], 1, "hypothesis: is empty"),
         (["evaluate", "--task", "caption", "--data", "{folder}"], 1, "captions.jsonl: not found"),
+        (
+            ["calibrate", "--task", "caption", "--target", "1"],
+            2,
+            "target: 1.0 must be above 0 and below 1",
+        ),
+        (
+            ["calibrate", "--task", "caption", "--decoder-policies", "luck"],
+            2,
+            "--decoder-policies: 'luck' is not one of confidence, similarity",
+        ),
+        (["calibrate", "--task", "caption", "--write", "full"], 2, "preset name 'full'"),
+        (["sweep", "--task", "caption", "--policies", "luck"], 2, "policy 'luck': unknown"),
         (["train", "--config", "nothing.yaml"], 2, "nothing.yaml: cannot be read"),
         (
             ["benchmark", "--task", "caption", "--batch-sizes", "0"],

@@ -43,6 +43,7 @@ class FakeRequest:
     fails_at_admit: bool = False
     fails_at_step: bool = False
     exits: ExitConfig = field(default_factory=ExitConfig)
+    num_beams: int = 1
 
 
 class FakeSlots:
@@ -52,6 +53,7 @@ class FakeSlots:
         self._gate = gate
         self._free = list(range(num_slots))
         self._left: dict[int, tuple[FakeRequest, int]] = {}
+        self._held: dict[int, list[int]] = {}
         self.batches: list[list[str]] = []
         self.admitted: list[list[str]] = []
         self.released: list[int] = []
@@ -65,9 +67,11 @@ class FakeSlots:
         for request in requests:
             if request.fails_at_admit:
                 raise RuntimeError("cannot admit")
-        slots = [self._free.pop(0) for _ in requests]
-        self._left.update({slot: (r, r.num_steps) for slot, r in zip(slots, requests, strict=True)})
-        return slots
+        taken = [[self._free.pop(0) for _ in range(request.num_beams)] for request in requests]
+        for slots, request in zip(taken, requests, strict=True):
+            self._left[slots[0]] = (request, request.num_steps)
+            self._held[slots[0]] = slots
+        return [slots[0] for slots in taken]
 
     def step(self) -> list[StepEvent]:
         self._gate()
@@ -90,7 +94,7 @@ class FakeSlots:
 
     def release(self, slot: int) -> None:
         del self._left[slot]
-        self._free.append(slot)
+        self._free += self._held.pop(slot)
         self.released.append(slot)
 
 
@@ -151,12 +155,18 @@ class FakePredictor:
         hypothesis: str | None = None,
         premise: str | None = None,
         max_new_tokens: int | None = None,
+        num_beams: int = 1,
     ) -> FakeRequest:
         if hypothesis is not None and len(hypothesis.split()) > MAX_TEXT_WORDS:
             raise InputError(f"hypothesis: too many tokens; at most {MAX_TEXT_WORDS} are allowed")
         name = f"{photo.width}x{photo.height} {exits.decoder.kind}"
         request = FakeRequest(
-            name, max_new_tokens or 8, task, fails_at_step=self.fails_at_step, exits=exits
+            name if num_beams == 1 else f"{name} {num_beams} beams",
+            max_new_tokens or 8,
+            task,
+            fails_at_step=self.fails_at_step,
+            exits=exits,
+            num_beams=num_beams,
         )
         self.requests.append(request)
         return request

@@ -47,6 +47,30 @@ async def test_form_and_json_are_the_same_request(running: Running, photo: bytes
     assert second.json()["policy"] == first.json()["policy"]
 
 
+async def test_beams_are_passed_on_by_json_and_by_form(running: Running, photo: bytes) -> None:
+    first = await running.client.post(
+        "/v1/caption", json={"image": to_base64(photo), "policy": "full", "num_beams": 4}
+    )
+    second = await running.client.post(
+        "/v1/caption", data={"policy": "full", "num_beams": "4"}, files={"image": photo}
+    )
+    greedy = await running.client.post(
+        "/v1/caption", json={"image": to_base64(photo), "policy": "full"}
+    )
+    assert (first.json()["caption"], first.json()["cache"]) == ("8x6 never 4 beams 8", "miss")
+    assert (second.json()["caption"], second.json()["cache"]) == ("8x6 never 4 beams 8", "hit")
+    assert (greedy.json()["caption"], greedy.json()["cache"]) == ("8x6 never 8", "miss")
+
+
+async def test_more_beams_than_slots_are_422(start: Start, image: str) -> None:
+    running = await start(num_slots=2)
+    response = await running.client.post("/v1/caption", json={"image": image, "num_beams": 3})
+    assert response.status_code == 422
+    message = response.json()["error"]["message"]
+    assert message == "num_beams: 3 is too many for this service; allowed are 1 to 2"
+    assert (await running.client.get("/healthz")).json()["slots_in_use"] == 0
+
+
 async def test_compare_answers_in_the_order_asked(running: Running, image: str) -> None:
     body = {"image": image, "policies": ["balanced", "full", RULES]}
     response = await running.client.post("/v1/compare", json=body)

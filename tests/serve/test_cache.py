@@ -32,6 +32,7 @@ PARTS = KeyParts(
     pixels="p",
     texts={"hypothesis": None, "premise": None},
     max_new_tokens=8,
+    num_beams=1,
     exits=ExitConfig(decoder=ConfidencePolicy(threshold=0.5)),
 )
 ANSWER = CachedAnswer.from_answer(Answer("caption", "a dog", (1,), {}, make_trace(["a", "dog"])))
@@ -49,6 +50,7 @@ NOBODY = "redis://127.0.0.1:1/0"
         {"texts": {"hypothesis": "a dog", "premise": None}},
         {"texts": {"hypothesis": None, "premise": "a dog"}},
         {"max_new_tokens": 9},
+        {"num_beams": 4},
         {"exits": ExitConfig()},
         {"exits": ExitConfig(decoder=ConfidencePolicy(threshold=0.51))},
         {"exits": ExitConfig(decoder=ConfidencePolicy(threshold=0.5, min_depth=2))},

@@ -67,6 +67,23 @@ def test_served_caption_equals_the_local_one(served: Served, policy: str) -> Non
     assert_same_exits(answer.trace, local)
 
 
+def test_served_beams_equal_local_ones(served: Served) -> None:
+    photo = make_photo(6)
+    form = {"policy": "balanced", "num_beams": "3"}
+    response = served.client.post("/v1/caption", data=form, files={"image": as_file(photo)})
+    answer = schemas.CaptionAnswer.model_validate(response.json())
+    exits = load_preset("balanced").for_task("caption")
+    request = served.predictor.request("caption", photo, exits, num_beams=3)
+    local = served.predictor.answer([request])[0]
+    assert answer.caption == local.text
+    assert_same_exits(answer.trace, local)
+    # This service has four slots.
+    form["num_beams"] = "5"
+    response = served.client.post("/v1/caption", data=form, files={"image": as_file(photo)})
+    assert response.status_code == 422
+    assert "allowed are 1 to 4" in response.json()["error"]["message"]
+
+
 def test_concurrent_requests_equal_local_ones(served: Served) -> None:
     photos = [make_photo(seed) for seed in range(10, 18)]
     with ThreadPoolExecutor(8) as pool:

@@ -4,10 +4,19 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from PIL import Image
 
+from model_core.config import ExitConfig
+from model_core.predictor import Predictor
 from model_core.types import StepEvent
 from serve.engine import Engine, EngineLimits
-from serve.errors import DeadlineExceededError, EngineError, OverloadedError, UnavailableError
+from serve.errors import (
+    DeadlineExceededError,
+    EngineError,
+    InvalidInputError,
+    OverloadedError,
+    UnavailableError,
+)
 from tests.serve.fakes import FakeRequest, FakeSlots, Gate
 
 WAIT_S = 10.0
@@ -72,6 +81,72 @@ def test_admission_between_two_steps_is_bounded(bench: Bench) -> None:
     for future in (first, *others):
         future.result(WAIT_S)
     assert bench.slots[0].admitted == [["a"], ["b", "c"], ["d"]]
+
+
+def test_request_with_beams_waits_for_its_slots_and_nobody_passes_it(bench: Bench) -> None:
+    engine = bench.start(num_slots=4)
+    long = engine.submit(FakeRequest("long", 3))
+    wait_until(lambda: engine.num_running == 1)
+    wide = engine.submit(FakeRequest("wide", 1, num_beams=4))
+    small = engine.submit(FakeRequest("small", 1))
+    bench.gate.allow(2)
+    wait_until(lambda: len(bench.slots[0].batches) == 2)
+    assert (engine.num_waiting, engine.num_running) == (2, 1)
+    bench.gate.open()
+    assert [future.result(WAIT_S).text for future in (long, wide, small)] == [
+        *("long 3", "wide 1", "small 1")
+    ]
+    assert bench.slots[0].admitted == [["long"], ["wide"], ["small"]]
+
+
+def test_beams_and_others_are_admitted_together_while_they_fit(bench: Bench) -> None:
+    engine = bench.start(num_slots=4)
+    first = engine.submit(FakeRequest("first", 2))
+    wait_until(lambda: engine.num_running == 1)
+    others = [
+        engine.submit(FakeRequest(name, 1, num_beams=beams))
+        for name, beams in (("two", 2), ("one", 1), ("three", 3))
+    ]
+    bench.gate.allow(1)
+    wait_until(lambda: engine.num_running == 4)
+    bench.gate.open()
+    for future in (first, *others):
+        future.result(WAIT_S)
+    assert bench.slots[0].admitted == [["first"], ["two", "one"], ["three"]]
+
+
+def test_cancelling_a_request_with_beams_frees_all_its_slots(bench: Bench) -> None:
+    engine = bench.start(num_slots=3)
+    gone = engine.submit(FakeRequest("gone", 100, num_beams=3))
+    wait_until(lambda: engine.num_running == 3)
+    after = engine.submit(FakeRequest("after", 1, num_beams=2))
+    assert gone.cancel()
+    bench.gate.allow(2)
+    assert after.result(WAIT_S).text == "after 1"
+    wait_until(lambda: bench.slots[0].num_free == 3)
+
+
+def test_more_beams_than_slots_are_refused_at_once(bench: Bench) -> None:
+    engine = bench.start(num_slots=2)
+    with pytest.raises(InvalidInputError, match=r"num_beams: 3 is too many.*allowed are 1 to 2"):
+        engine.submit(FakeRequest("wide", 1, num_beams=3))
+    bench.gate.open()
+    assert engine.submit(FakeRequest("fits", 1, num_beams=2)).result(WAIT_S).text == "fits 1"
+
+
+def test_real_slots_answer_as_offline(predictor: Predictor, photos: list[Image.Image]) -> None:
+    requests = [
+        predictor.request("caption", photo, ExitConfig(), num_beams=num_beams)
+        for photo, num_beams in zip(photos, (1, 4, 3, 1, 2, 1), strict=True)
+    ]
+    engine = Engine(lambda: predictor.new_slots(4), EngineLimits())
+    try:
+        futures = [engine.submit(request) for request in requests]
+        answers = [future.result(WAIT_S) for future in futures]
+    finally:
+        engine.close(drain_s=1.0)
+    expected = [predictor.answer([request])[0].token_ids for request in requests]
+    assert [answer.token_ids for answer in answers] == expected
 
 
 def test_full_queue_refuses_with_a_time_to_come_back(bench: Bench) -> None:

@@ -38,7 +38,7 @@ JSON_CASES: dict[str, tuple[str, Any, int, str]] = {
         "caption",
         {"image": PHOTO, "polcy": "full"},
         422,
-        "polcy: unknown field; allowed are image, policy, max_new_tokens",
+        "polcy: unknown field; allowed are image, policy, max_new_tokens, num_beams",
     ),
     "image of another type": (
         "caption",
@@ -104,6 +104,25 @@ JSON_CASES: dict[str, tuple[str, Any, int, str]] = {
         "9 is too many; allowed are 1 to 8",
     ),
     "no tokens": ("caption", {"image": PHOTO, "max_new_tokens": 0}, 422, "(got 0)"),
+    "no beams": (
+        "caption",
+        {"image": PHOTO, "num_beams": 0},
+        422,
+        "num_beams: Input should be greater than or equal to 1 (got 0)",
+    ),
+    "too many beams": (
+        "caption",
+        {"image": PHOTO, "num_beams": 9},
+        422,
+        "num_beams: Input should be less than or equal to 8 (got 9)",
+    ),
+    "beams are not a number": ("caption", {"image": PHOTO, "num_beams": "x"}, 422, "(got 'x')"),
+    "beams for labels": (
+        "entailment",
+        {"image": PHOTO, "hypothesis": "a dog", "num_beams": 2},
+        422,
+        "num_beams: unknown field; allowed are image, hypothesis, premise, policy",
+    ),
     "empty hypothesis": (
         "entailment",
         {"image": PHOTO, "hypothesis": " \t"},

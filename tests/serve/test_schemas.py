@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from model_core import types
 from model_core.config import ExitConfig
 from model_core.policies import POLICIES, ThresholdDecay
+from model_core.request import MAX_NUM_BEAMS
 from model_core.types import Answer
 from serve import schemas
 from serve.cache import CachedAnswer
@@ -84,6 +85,11 @@ def test_decay_has_the_same_fields_defaults_and_bounds() -> None:
 
 def test_default_rules_are_the_default_exits() -> None:
     assert schemas.ExitRules().model_dump(mode="json") == ExitConfig().model_dump(mode="json")
+
+
+def test_as_many_beams_may_be_asked_for_as_the_model_takes() -> None:
+    field = schemas.CaptionRequest.model_json_schema()["properties"]["num_beams"]
+    assert (field["minimum"], field["maximum"], field["default"]) == (1, MAX_NUM_BEAMS, 1)
 
 
 def test_trace_goes_over_the_wire_and_back_unchanged() -> None:

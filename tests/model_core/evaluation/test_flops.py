@@ -1,15 +1,26 @@
 """Analytic operations against torch's counter, and by hand."""
 
+import json
+from statistics import median
+
 import pytest
 import torch
 from PIL import Image
+from tokenizers import Tokenizer
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from model_core.config import CatchUp, ExitConfig
+from model_core.checkpoint import LoadedCheckpoint
+from model_core.config import CONFIG_ROOT, CatchUp, ExitConfig, ModelConfig, load_config
 from model_core.evaluation.flops import FlopModel
+from model_core.model import UnifiedModel
 from model_core.policies import ConfidencePolicy, FixedDepthPolicy, SimilarityPolicy
 from model_core.predictor import Predictor
+from model_core.request import Request
+from model_core.tokenizer import WordPieceTokenizer
+from tests.tiny import tiny_tokenizer
+
+SHIPPED_VOCABULARY = 6000  # about that of the shipped tokenizer
 
 
 @pytest.mark.parametrize(
@@ -54,3 +65,59 @@ def test_encoder_layer_by_hand(predictor: Predictor) -> None:
     # D = 8, F = 16, T = 3: projections 4DD, MLP 2DF, scores and values 2TD; two operations each
     flops = FlopModel(predictor.model.config, 10)
     assert flops.encoder_layer(3) == 2 * 3 * (4 * 64 + 2 * 128 + 2 * 3 * 8)
+
+
+@pytest.fixture(scope="module")
+def shipped_shapes() -> Predictor:
+    """A random model of the shipped one's sizes."""
+    content = json.loads(tiny_tokenizer().to_json())
+    vocabulary = content["model"]["vocab"]
+    for number in range(len(vocabulary), SHIPPED_VOCABULARY):
+        vocabulary[f"piece{number}"] = number
+    tokenizer = WordPieceTokenizer(Tokenizer.from_str(json.dumps(content)))
+    config = load_config(CONFIG_ROOT / "model" / "offramp-s.yaml", ModelConfig)
+    torch.manual_seed(0)
+    model = UnifiedModel(config, tokenizer.vocabulary_size).eval()
+    return Predictor(LoadedCheckpoint(model, tokenizer, "random"))
+
+
+def make_request(predictor: Predictor, task: str, photo: Image.Image, exits: ExitConfig) -> Request:
+    if task == "entailment":
+        return predictor.request(task, photo, exits, hypothesis="a dog runs")
+    return predictor.request(task, photo, exits, max_new_tokens=6)
+
+
+def mixed_exits(predictor: Predictor, photo: Image.Image) -> ExitConfig:
+    """Tokens of one caption leave at different depths: half of the scores reach the threshold."""
+    never = ExitConfig(decoder=SimilarityPolicy(threshold=1.0))
+    (answer,) = predictor.answer([make_request(predictor, "caption", photo, never)])
+    scores = [score for token in answer.trace.decoder.tokens for score in token.scores[:-1]]
+    return ExitConfig(
+        image=FixedDepthPolicy(depth=4), decoder=SimilarityPolicy(threshold=median(scores))
+    )
+
+
+@pytest.mark.parametrize("task", ["caption", "entailment"])
+@pytest.mark.parametrize("name", ["full", "fixed", "mixed"])
+def test_shipped_shapes_agree_within_a_percent(
+    shipped_shapes: Predictor, photos: list[Image.Image], task: str, name: str
+) -> None:
+    fixed = FixedDepthPolicy(depth=2)
+    exits = {
+        "full": ExitConfig(),
+        "fixed": ExitConfig(image=fixed, text=fixed, decoder=fixed),
+        "mixed": mixed_exits(shipped_shapes, photos[1]),
+    }[name]
+    request = make_request(shipped_shapes, task, photos[1], exits)
+    shipped_shapes.answer([request])  # the instruction is encoded before counting
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        (answer,) = shipped_shapes.answer([request])
+    stem = FlopModel(shipped_shapes.model.config, SHIPPED_VOCABULARY).stem()
+    counted_flops = counter.get_total_flops() - stem
+    assert answer.trace.cost.flops - stem == pytest.approx(counted_flops, rel=0.01)
+    assert answer.trace.cost.flops_full >= answer.trace.cost.flops
+    if name != "full":
+        assert answer.trace.cost.flops < answer.trace.cost.flops_full
+    if (name, task) == ("mixed", "caption"):
+        tokens = answer.trace.decoder.tokens
+        assert len({token.depth for token in tokens}) > 1

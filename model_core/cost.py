@@ -1,0 +1,101 @@
+"""What an answer cost, counted while it was decoded, beside the same answer at full depth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from model_core.config import ModelConfig
+from model_core.evaluation.flops import FlopModel
+from model_core.request import Request
+from model_core.request_encoder import EncodedRequest
+from model_core.types import Cost, StageMs
+
+
+@dataclass
+class DecoderWork:
+    """What the decoder did for one request, all rows of its beams together.
+
+    Attributes:
+        positions_run: Pairs of a position and a layer that were computed, catch-up included.
+        position_sum: Sum of the 0-based positions over these pairs; later ones attend to more.
+        positions_copied: Pairs that were filled from an exit state (``copy_hidden``).
+        heads_read: Uses of the exit head.
+        deepest: Most layers that any row ran.
+        rows_per_step: Rows that ran in each step.
+    """
+
+    positions_run: int = 0
+    position_sum: int = 0
+    positions_copied: int = 0
+    heads_read: int = 0
+    deepest: int = 0
+    rows_per_step: list[int] = field(default_factory=list)
+
+
+class CostModel:
+    """Costs of the answers of one model."""
+
+    def __init__(self, config: ModelConfig, vocabulary_size: int) -> None:
+        self._config = config
+        self._vocabulary_size = vocabulary_size
+        self._flops = FlopModel(config, vocabulary_size)
+
+    def cost(
+        self,
+        request: Request,
+        encoded: EncodedRequest,
+        depths: Sequence[int],
+        work: DecoderWork,
+        decode_ms: float,
+    ) -> Cost:
+        """The cost of one answer.
+
+        Layers are those of the answer itself: with beams, of the beam that won. Operations are all
+        that was done for it: every row of every beam, those that lost too, cross-attention keys and
+        values once. Full depth means the same rows in the same steps, each through every layer.
+
+        Args:
+            request: What was asked.
+            encoded: Its encoder side.
+            depths: Exit depth of each token of the answer.
+            work: What the decoder did for it.
+            decode_ms: Wall-clock of its steps.
+        """
+        image_depth, text_depth = encoded.image.depth, encoded.text.depth
+        full_depth = self._config.num_encoder_layers
+        return Cost(
+            layers_run=(image_depth + text_depth) / 2 + sum(depths) / len(depths),
+            layers_full=float(full_depth + self._config.num_decoder_layers),
+            flops=self._encoder_flops(request, encoded, image_depth, text_depth)
+            + self._decoder_flops(request, work),
+            flops_full=self._encoder_flops(request, encoded, full_depth, full_depth)
+            + self._decoder_flops(request, self._full_work(work.rows_per_step)),
+            stage_ms=StageMs(request.preprocess_ms, encoded.stem_ms, encoded.encode_ms, decode_ms),
+        )
+
+    def _full_work(self, rows_per_step: Sequence[int]) -> DecoderWork:
+        num_layers = self._config.num_decoder_layers
+        return DecoderWork(
+            positions_run=num_layers * sum(rows_per_step),
+            position_sum=num_layers * sum(step * rows for step, rows in enumerate(rows_per_step)),
+            heads_read=sum(rows_per_step),
+            deepest=num_layers,
+        )
+
+    def _encoder_flops(
+        self, request: Request, encoded: EncodedRequest, image_depth: int, text_depth: int
+    ) -> int:
+        total = self._flops.stem() + self._flops.image_embedding()
+        total += image_depth * self._flops.encoder_layer(self._config.stem.num_image_tokens)
+        if not encoded.text.from_cache:
+            total += text_depth * self._flops.encoder_layer(len(request.text_ids))
+        return total
+
+    def _decoder_flops(self, request: Request, work: DecoderWork) -> int:
+        memory_length = self._config.stem.num_image_tokens + len(request.text_ids)
+        # The operations of a position grow linearly with it.
+        first, second = (self._flops.decoder_position(p, memory_length) for p in (0, 1))
+        total = work.positions_run * first + work.position_sum * (second - first)
+        total += work.positions_copied * self._flops.copied_key_value()
+        total += work.deepest * self._flops.memory_key_value(memory_length)
+        head = self._flops.exit_head(len(request.labels) or self._vocabulary_size)
+        return total + work.heads_read * head

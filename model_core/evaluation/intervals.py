@@ -1,0 +1,141 @@
+"""Metrics as functions of sums over examples, and their paired-bootstrap intervals.
+
+A corpus metric of a resample needs only the sums that it is made of: n-gram counts for BLEU, a
+score and a one for a mean. Resampling is then a matrix product. The sentences are counted by the
+reference implementation; a test compares the metrics with its own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from pycocoevalcap.bleu.bleu_scorer import BleuScorer
+from pydantic import BaseModel
+
+from model_core.config import TaskConfig
+from model_core.evaluation.metrics import example_scores, tokenize_caption
+
+BLEU_ORDERS = 4
+CONFIDENCE = 0.95  # of every interval in a report
+# The reference implementation's guards against division by zero.
+_SMALL, _TINY = 1e-9, 1e-15
+
+
+class MetricStatistics(NamedTuple):
+    """One metric on some examples.
+
+    Attributes:
+        of_examples: ``(N, S)`` what each example adds.
+        combine: ``(..., S)`` sums to ``(...)`` values of the metric.
+    """
+
+    of_examples: np.ndarray
+    combine: Callable[[np.ndarray], np.ndarray]
+
+    def value(self) -> float:
+        """The metric on all examples."""
+        return float(self.combine(self.of_examples.sum(axis=0)))
+
+    def resampled(self, weights: np.ndarray) -> np.ndarray:
+        """``(R,)`` the metric on each resample of ``(R, N)`` weights."""
+        return self.combine(weights @ self.of_examples)
+
+
+class MetricEstimate(BaseModel):
+    """A metric, its interval, and its difference to full depth on the same photos.
+
+    Intervals are percentiles over resampled photos; that of the difference is paired: each
+    resample holds the same photos for both.
+    """
+
+    value: float
+    low: float
+    high: float
+    difference: float
+    difference_low: float
+    difference_high: float
+
+
+def estimate(
+    given: MetricStatistics, full: MetricStatistics, weights: np.ndarray
+) -> MetricEstimate:
+    """``given`` beside ``full``, over ``(R, N)`` weights of ``resample_weights``."""
+    values = given.resampled(weights)
+    differences = values - full.resampled(weights)
+    tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
+    low, high = np.quantile(values, tails).tolist()
+    difference_low, difference_high = np.quantile(differences, tails).tolist()
+    return MetricEstimate(
+        value=given.value(),
+        low=low,
+        high=high,
+        difference=given.value() - full.value(),
+        difference_low=difference_low,
+        difference_high=difference_high,
+    )
+
+
+def metric_statistics(
+    config: TaskConfig, texts: Sequence[str], references: Sequence[Sequence[str]]
+) -> Mapping[str, MetricStatistics]:
+    """Every metric of a task by name, as ``evaluate`` reports them."""
+    if config.metric == "caption":
+        return _of_captions(texts, references)
+    return _of_labels(texts, [group[0] for group in references], list(config.allowed_outputs))
+
+
+def _of_captions(
+    texts: Sequence[str], references: Sequence[Sequence[str]]
+) -> dict[str, MetricStatistics]:
+    counts = bleu_counts(texts, references)
+    cider = {"cider": _mean(example_scores("cider", texts, references))}
+    return cider | {
+        f"bleu{order}": MetricStatistics(counts, partial(bleu_of_counts, order=order))
+        for order in range(1, BLEU_ORDERS + 1)
+    }
+
+
+def _of_labels(
+    predicted: Sequence[str], expected: Sequence[str], labels: Sequence[str]
+) -> dict[str, MetricStatistics]:
+    hits = np.array([given == wanted for given, wanted in zip(predicted, expected, strict=True)])
+    metrics = {"accuracy": _mean(hits.astype(np.float64))}
+    for label in labels:
+        of_label = np.array([wanted == label for wanted in expected])
+        columns = np.stack([hits & of_label, of_label], axis=1).astype(np.float64)
+        metrics[f"recall_{label}"] = MetricStatistics(columns, _ratio)
+    return metrics
+
+
+def _mean(scores: np.ndarray) -> MetricStatistics:
+    return MetricStatistics(np.stack([scores, np.ones_like(scores)], axis=1), _ratio)
+
+
+def _ratio(sums: np.ndarray) -> np.ndarray:
+    ratio: np.ndarray = sums[..., 0] / np.maximum(sums[..., 1], _TINY)
+    return ratio
+
+
+def bleu_counts(texts: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+    """``(N, 2 * BLEU_ORDERS + 2)``: matched and given n-grams, own and reference length."""
+    scorer = BleuScorer(n=BLEU_ORDERS)
+    for text, group in zip(texts, references, strict=True):
+        scorer += (tokenize_caption(text), [tokenize_caption(sentence) for sentence in group])
+    rows = []
+    for counts in scorer.ctest:
+        length = counts["testlen"]
+        closest = min(counts["reflen"], key=lambda wanted: (abs(wanted - length), wanted))
+        rows.append([*counts["correct"], *counts["guess"], length, closest])
+    return np.array(rows, dtype=np.float64)
+
+
+def bleu_of_counts(sums: np.ndarray, order: int) -> np.ndarray:
+    """``(...)`` BLEU-``order`` of ``(..., 2 * BLEU_ORDERS + 2)`` summed ``bleu_counts``."""
+    correct = sums[..., :order] + _TINY
+    guess = sums[..., BLEU_ORDERS : BLEU_ORDERS + order] + _SMALL
+    precision = (correct / guess).prod(axis=-1) ** (1 / order)
+    length_ratio = (sums[..., -2] + _TINY) / (sums[..., -1] + _SMALL)
+    brevity = np.exp(np.minimum(0.0, 1 - 1 / length_ratio))
+    bleu: np.ndarray = precision * brevity
+    return bleu

@@ -1,0 +1,138 @@
+"""What a sweep leaves behind: one JSON file per task, written point by point."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from model_core.config import ExitConfig, describe_validation_error
+from model_core.errors import InputError
+from model_core.evaluation.benchmark import Conditions, Spread
+from model_core.evaluation.evaluate import MeanDepth, Saving
+from model_core.evaluation.intervals import MetricEstimate
+
+SCHEMA_VERSION = 1
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class PointTimes:
+    """Times of one setting at one batch size, and the share of full depth's that they save."""
+
+    ms: Spread
+    ms_without_stem: Spread
+    wall: float
+    wall_without_stem: float
+
+
+class PointResult(BaseModel):
+    """One point: a setting of a family, or an oracle.
+
+    Attributes:
+        family: The curve it belongs to.
+        name: Unique within the family.
+        exits: What ran; None for an oracle, which no setting reaches.
+        metrics: By name.
+        saving: Layers and operations, answer by answer.
+        mean_depth: Of image, text and tokens.
+        times: By batch size; empty for an oracle, or when no times were asked for.
+        commit: Of the code that measured it.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    family: str
+    name: str
+    exits: ExitConfig | None
+    metrics: dict[str, MetricEstimate]
+    saving: Saving
+    mean_depth: MeanDepth
+    times: dict[int, PointTimes] = Field(default_factory=dict)
+    commit: str
+
+    @property
+    def key(self) -> str:
+        """Unique within a file."""
+        return f"{self.family}: {self.name}"
+
+
+class SweepResults(BaseModel):
+    """A sweep of one task.
+
+    Attributes:
+        metric: The metric that plots show.
+        num_timed: Examples that times were measured on.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    task: str
+    split: str
+    metric: str
+    num_examples: int
+    num_timed: int
+    conditions: Conditions
+    points: list[PointResult] = Field(default_factory=list)
+
+    def find(self, key: str) -> PointResult | None:
+        """The point of that key, if it was measured."""
+        return next((point for point in self.points if point.key == key), None)
+
+    def family(self, name: str) -> list[PointResult]:
+        """The points of a family, in the order they were measured."""
+        return [point for point in self.points if point.family == name]
+
+    def is_of_the_same_run(self, other: "SweepResults") -> bool:
+        """True when points of both may stand in one file."""
+        same = ("schema_version", "task", "split", "metric", "num_examples", "conditions")
+        return all(getattr(self, name) == getattr(other, name) for name in same)
+
+
+def write_results(results: SweepResults, path: Path) -> None:
+    """Replace the file in one move."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(results.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    unfinished.rename(path)
+
+
+def read_results(path: Path) -> SweepResults:
+    """The results in a file.
+
+    Raises:
+        InputError: It is not a file of results.
+    """
+    try:
+        return SweepResults.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise InputError(f"{path}: {describe_validation_error(error)}") from error
+
+
+def partial_path(path: Path) -> Path:
+    """Where the points stand until the sweep is complete."""
+    return path.with_suffix(".partial.json")
+
+
+def complete_results(folder: Path) -> dict[str, SweepResults]:
+    """The finished files of a folder by their names without ``.json``, in order.
+
+    Raises:
+        InputError: A file is not one of results.
+    """
+    return {
+        path.stem: read_results(path)
+        for path in sorted(folder.glob("*.json"))
+        if not path.name.endswith(".partial.json")
+    }
+
+
+def current_commit() -> str:
+    """Commit of the code, ``-dirty`` when files differ from it; ``unknown`` outside of git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        found = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()

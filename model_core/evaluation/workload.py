@@ -1,0 +1,79 @@
+"""What a study measures: one model on the labelled examples of a task, under any setting."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
+
+from model_core.config import ExitConfig
+from model_core.evaluation.encoder_memory import RememberingEncoder
+from model_core.evaluation.evaluate import BATCH_SIZE
+from model_core.evaluation.examples import Example, batches, make_request
+from model_core.evaluation.metrics import HEADLINE_METRICS, example_scores
+from model_core.generate import Slots
+from model_core.predictor import Predictor, answer_all
+from model_core.request import Request
+from model_core.types import Answer
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model, a task and its examples.
+
+    Attributes:
+        predictor: The model.
+        task: Name of the task.
+        split: Name of the split that the examples are of.
+        examples: What is answered.
+        features: ``(Ti, C)`` stem features by photo.
+    """
+
+    predictor: Predictor
+    task: str
+    split: str
+    examples: Sequence[Example]
+    features: Mapping[Path, Tensor]
+
+    @property
+    def metric(self) -> str:
+        """The metric that ``scores`` average to: ``cider`` or ``accuracy``."""
+        return HEADLINE_METRICS[self.predictor.info.tasks[self.task].metric]
+
+    @property
+    def has_labels(self) -> bool:
+        """True when an answer is right or wrong."""
+        return self.metric == "accuracy"
+
+    def part(self, examples: Sequence[Example]) -> "Workload":
+        """The same with some of the examples."""
+        return replace(self, examples=examples)
+
+    def answer(self, exits: ExitConfig, label: str) -> list[Answer]:
+        """Answers in order, without times; ``label`` stands beside the progress bar."""
+        slots = Slots(self._encoder, BATCH_SIZE)
+        answers: list[Answer] = []
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            bar = progress.add_task(f"{self.task} {label}", total=len(self.examples))
+            for batch in batches(self.examples, BATCH_SIZE):
+                answers += answer_all(slots, [self.request(item, exits) for item in batch])
+                progress.update(bar, completed=len(answers))
+        return answers
+
+    def request(self, example: Example, exits: ExitConfig) -> Request:
+        """The request of an example."""
+        return make_request(self.predictor, self.task, example, exits, self.features)
+
+    @cached_property
+    def _encoder(self) -> RememberingEncoder:
+        return RememberingEncoder(self.predictor)
+
+    def scores(self, answers: Sequence[Answer]) -> np.ndarray:
+        """``(N,)`` what each answer scores; document frequencies are those of these examples."""
+        references = [example.references for example in self.examples]
+        return example_scores(self.metric, [answer.text for answer in answers], references)

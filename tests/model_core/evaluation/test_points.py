@@ -1,0 +1,69 @@
+"""The points of a sweep."""
+
+import pytest
+
+from model_core.config import CatchUp, ExitConfig, load_preset, preset_names
+from model_core.errors import ConfigError
+from model_core.evaluation.grids import THRESHOLDS
+from model_core.evaluation.points import FAMILIES, PRESETS, Depths, sweep_points
+from model_core.policies import POLICIES, FixedDepthPolicy, NeverPolicy
+
+DEPTHS = Depths(3, 6)
+
+
+def test_everything_is_the_default() -> None:
+    points = sweep_points([], "caption", DEPTHS)
+    assert {point.family for point in points} == {*FAMILIES, PRESETS}
+    assert len({(point.family, point.name) for point in points}) == len(points)
+    presets = [point.name for point in points if point.family == PRESETS]
+    assert presets == [name for name in preset_names() if name != "full"]
+
+
+def test_every_dynamic_policy_has_a_curve_over_its_whole_grid() -> None:
+    for kind in POLICIES.keys() - {"never", "fixed_depth"}:
+        points = sweep_points([kind], "caption", DEPTHS)
+        thresholds = [point.exits.decoder.threshold for point in points]  # type: ignore[union-attr]
+        assert thresholds == list(THRESHOLDS[kind])
+        assert {point.exits.image for point in points} == {NeverPolicy()}
+
+
+@pytest.mark.parametrize(
+    ("family", "site", "depths"),
+    [
+        ("fixed_decoder", "decoder", [1, 2, 3, 4, 5, 6]),
+        ("fixed_image", "image", [1, 2, 3]),
+        ("fixed_text", "text", [1, 2, 3]),
+    ],
+)
+def test_fixed_depths_reach_from_one_to_full(family: str, site: str, depths: list[int]) -> None:
+    points = sweep_points([family], "caption", DEPTHS)
+    assert [point.exits for point in points] == [
+        ExitConfig.model_validate({site: FixedDepthPolicy(depth=depth)}) for depth in depths
+    ]
+
+
+def test_diagonal_takes_the_shallower_side_along_in_proportion() -> None:
+    points = sweep_points(["fixed_joint"], "caption", DEPTHS)
+    pairs = [(point.exits.image.depth, point.exits.decoder.depth) for point in points]  # type: ignore[union-attr]
+    assert pairs == [(1, 1), (1, 2), (2, 3), (2, 4), (3, 5), (3, 6)]
+    assert all(point.exits.image == point.exits.text for point in points)
+
+
+def test_approximate_catch_up_is_a_curve_of_its_own() -> None:
+    (exact, *_), (copied, *_) = (
+        sweep_points([family], "caption", DEPTHS)
+        for family in ("confidence", "confidence_copy_hidden")
+    )
+    assert copied.exits == exact.exits.model_copy(update={"catch_up": CatchUp.COPY_HIDDEN})
+    assert copied.name == f"{exact.name}, copy_hidden"
+
+
+def test_single_presets_can_be_named() -> None:
+    (point,) = sweep_points(["balanced"], "caption", DEPTHS)
+    assert (point.family, point.name) == (PRESETS, "balanced")
+    assert point.exits == load_preset("balanced").for_task("caption")
+
+
+def test_unknown_name_is_refused() -> None:
+    with pytest.raises(ConfigError, match="policy 'luck': unknown"):
+        sweep_points(["confidence", "luck"], "caption", DEPTHS)
