@@ -47,7 +47,7 @@ def test_every_call_returns_its_typed_answer(client: Client) -> None:
     assert client.health().cache_backend == "embedded"
 
 
-def test_request_carries_key_and_only_the_fields_given(make_client: MakeClient) -> None:
+def test_request_carries_key_and_no_empty_field(make_client: MakeClient) -> None:
     seen: list[httpx.Request] = []
 
     def refuse(request: httpx.Request) -> httpx.Response:
@@ -57,7 +57,8 @@ def test_request_carries_key_and_only_the_fields_given(make_client: MakeClient) 
     with pytest.raises(ServiceError):
         make_client(refuse).caption(REQUEST)
     assert seen[0].headers["authorization"] == "Bearer secret"
-    assert json.loads(seen[0].content) == {"image": REQUEST.image, "policy": "balanced"}
+    sent = {"image": REQUEST.image, "policy": "balanced", "num_beams": 1}
+    assert json.loads(seen[0].content) == sent
 
 
 def test_refusal_keeps_the_services_sentence_and_id(make_client: MakeClient) -> None:
