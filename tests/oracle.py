@@ -127,3 +127,14 @@ def catch_up_everything(predictor: Predictor, cache: SlotCache, rows: np.ndarray
         hidden = cache.read(block)
         after = predictor.model.run_decoder_layer(layer, hidden, BlockContext(cache, block))
         cache.store(layer, block, after)
+
+
+def every_sequence(num_tokens: int, length: int, end_id: int) -> list[tuple[int, ...]]:
+    """All that end with their first end mark, and those of full length without one."""
+    others = [token for token in range(num_tokens) if token != end_id]
+    ended = [
+        (*words, end_id)
+        for count in range(length)
+        for words in itertools.product(others, repeat=count)
+    ]
+    return ended + list(itertools.product(others, repeat=length))

@@ -1,6 +1,6 @@
 """Quality and saved work of one policy on one split."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -10,6 +10,7 @@ from model_core.config import ExitConfig
 from model_core.evaluation.examples import Example, batches, make_request
 from model_core.evaluation.metrics import caption_metrics, label_metrics, mean, relative_saving
 from model_core.predictor import Predictor
+from model_core.request import Request
 from model_core.types import Answer
 
 BATCH_SIZE = 16
@@ -53,14 +54,28 @@ def answer_examples(
     exits: ExitConfig,
     num_beams: int = 1,
 ) -> list[Answer]:
-    """Answers in order, with a progress bar on stderr; ``num_beams`` holds for each request."""
+    """Answers in order; ``num_beams`` holds for each request."""
+    return answer_in_batches(
+        examples,
+        lambda item: make_request(predictor, task, item, exits, num_beams=num_beams),
+        predictor.answer,
+        f"{task} examples",
+    )
+
+
+def answer_in_batches(
+    examples: Sequence[Example],
+    make: Callable[[Example], Request],
+    answer: Callable[[Sequence[Request]], list[Answer]],
+    label: str,
+) -> list[Answer]:
+    """Answers in order, ``BATCH_SIZE`` requests at a time; a bar on stderr if it is a terminal."""
     answers: list[Answer] = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task(f"{task} examples", total=len(examples))
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(label, total=len(examples))
         for batch in batches(examples, BATCH_SIZE):
-            answers += predictor.answer(
-                [make_request(predictor, task, item, exits, num_beams=num_beams) for item in batch]
-            )
+            answers += answer([make(item) for item in batch])
             progress.update(bar, completed=len(answers))
     return answers
 

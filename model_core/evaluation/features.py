@@ -11,16 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
 from model_core.evaluation.examples import Example
+from model_core.feature_file import STEM_CHUNK, compute_once
 from model_core.predictor import Predictor
 from model_core.preprocessing import MAX_PIXELS, decode_photo, prepare_pixels
-
-CHUNK = 4  # photos at a time: more fall out of the cache of a CPU
 
 
 class StemFeatures(Mapping[Path, Tensor]):
@@ -67,13 +65,7 @@ def stem_features(
         _compute(predictor, photos, values)
         return StemFeatures(photos, values)
     path = cache_folder / f"{_fingerprint(predictor, photos)}.npy"
-    if not path.is_file():
-        cache_folder.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part.npy")
-        written = open_memmap(unfinished, mode="w+", dtype=dtype, shape=shape)
-        _compute(predictor, photos, written)
-        written.flush()
-        unfinished.rename(path)
+    compute_once(path, shape, dtype, lambda values: _compute(predictor, photos, values))
     return StemFeatures(photos, np.load(path, mmap_mode="c"))
 
 
@@ -90,16 +82,16 @@ def _fingerprint(predictor: Predictor, photos: Sequence[Path]) -> str:
 def _compute(predictor: Predictor, photos: Sequence[Path], values: np.ndarray) -> None:
     weight = next(predictor.model.parameters())
     side = predictor.model.config.stem.image_size
-    starts = range(0, len(photos), CHUNK)
+    starts = range(0, len(photos), STEM_CHUNK)
     console = Console(stderr=True)
     is_silent = not console.is_terminal
     for start in track(starts, "stem features", console=console, transient=True, disable=is_silent):
         pixels = torch.stack(
             [
                 prepare_pixels(decode_photo(path.read_bytes(), MAX_PIXELS), side)
-                for path in photos[start : start + CHUNK]
+                for path in photos[start : start + STEM_CHUNK]
             ]
         )
         features = predictor.model.image_features(pixels.to(weight.device, weight.dtype))
         precise = torch.float64 if weight.dtype == torch.float64 else torch.float32
-        values[start : start + CHUNK] = features.to("cpu", precise).numpy()
+        values[start : start + STEM_CHUNK] = features.to("cpu", precise).numpy()

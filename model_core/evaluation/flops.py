@@ -1,10 +1,9 @@
-"""Floating point operations of an answer, counted from its exits.
+"""Floating point operations of the parts of an answer; ``model_core.cost`` adds them up.
 
 A multiply-add is two operations, as torch's ``FlopCounterMode`` counts; norms, activations and
 softmax are left out, as there. A test compares both.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from model_core.config import ModelConfig, StemConfig
@@ -50,63 +49,6 @@ class FlopModel:
     def copied_key_value(self) -> int:
         """Keys and values of one position at one skipped layer (``copy_hidden``)."""
         return 4 * self.config.hidden_size**2
-
-    def answer(
-        self,
-        *,
-        image_depth: int,
-        text_depth: int,
-        text_length: int,
-        exit_depths: Sequence[int],
-        computed_depths: Sequence[int],
-        reads_every_head: bool,
-        is_copying: bool,
-        num_candidates: int,
-    ) -> int:
-        """Operations of one answer.
-
-        Args:
-            image_depth: Encoder layers of the image.
-            text_depth: Encoder layers of the text; 0 when its encoding was kept from before.
-            text_length: Tokens of the text side.
-            exit_depths: Depth at which each token was decided.
-            computed_depths: Layers each position has run in the end (or was copied through).
-            reads_every_head: True when the policy reads the exit head at every depth.
-            is_copying: True under ``copy_hidden``: layers above the exit cost two projections only.
-            num_candidates: Allowed outputs; 0 for the whole vocabulary.
-        """
-        image_length = self.config.stem.num_image_tokens
-        memory_length = image_length + text_length
-        total = self.stem() + self.image_embedding()
-        total += image_depth * self.encoder_layer(image_length)
-        total += text_depth * self.encoder_layer(text_length)
-        total += max(exit_depths) * self.memory_key_value(memory_length)
-        head = self.exit_head(num_candidates or self.vocabulary_size)
-        for position, (depth, computed) in enumerate(
-            zip(exit_depths, computed_depths, strict=True)
-        ):
-            layers_run = depth if is_copying else computed
-            total += layers_run * self.decoder_position(position, memory_length)
-            total += (computed - layers_run) * self.copied_key_value()
-            total += head * (depth if reads_every_head else 1)
-        return total
-
-    def full_answer(
-        self, *, text_length: int, has_cached_text: bool, num_tokens: int, num_candidates: int
-    ) -> int:
-        """Operations of the same answer at full depth."""
-        depths = [self.config.num_decoder_layers] * num_tokens
-        layers = self.config.num_encoder_layers
-        return self.answer(
-            image_depth=layers,
-            text_depth=0 if has_cached_text else layers,
-            text_length=text_length,
-            exit_depths=depths,
-            computed_depths=depths,
-            reads_every_head=False,
-            is_copying=False,
-            num_candidates=num_candidates,
-        )
 
 
 def stem_flops(config: StemConfig) -> int:

@@ -35,11 +35,7 @@ def caption_metrics(
     """
     if len(captions) != len(references) or not captions:
         raise ValueError(f"{len(captions)} captions for {len(references)} sets of references")
-    given = {number: [tokenize_caption(text)] for number, text in enumerate(captions)}
-    wanted = {
-        number: [tokenize_caption(text) for text in texts]
-        for number, texts in enumerate(references)
-    }
+    given, wanted = _numbered(captions, references)
     bleu, _ = Bleu(4).compute_score(wanted, given, verbose=0)
     cider, _ = Cider().compute_score(wanted, given)
     return {"cider": float(cider)} | {
@@ -60,13 +56,21 @@ def example_scores(
     if metric == "accuracy":
         hits = [text == wanted[0] for text, wanted in zip(texts, references, strict=True)]
         return np.array(hits, dtype=np.float64)
-    given = {number: [tokenize_caption(text)] for number, text in enumerate(texts)}
-    wanted = {
-        number: [tokenize_caption(text) for text in group]
-        for number, group in enumerate(references)
-    }
+    given, wanted = _numbered(texts, references)
     _, scores = Cider().compute_score(wanted, given)
     return np.asarray(scores, dtype=np.float64)
+
+
+def _numbered(
+    captions: Sequence[str], references: Sequence[Sequence[str]]
+) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
+    """Captions and references, tokenized, by number: what the scorers take."""
+    given = {number: [tokenize_caption(text)] for number, text in enumerate(captions)}
+    wanted = {
+        number: [tokenize_caption(text) for text in texts]
+        for number, texts in enumerate(references)
+    }
+    return given, wanted
 
 
 def label_metrics(

@@ -6,14 +6,12 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor
 
 from model_core.config import ExitConfig
 from model_core.evaluation.encoder_memory import RememberingEncoder
-from model_core.evaluation.evaluate import BATCH_SIZE
-from model_core.evaluation.examples import Example, batches, make_request
+from model_core.evaluation.evaluate import BATCH_SIZE, answer_in_batches
+from model_core.evaluation.examples import Example, make_request
 from model_core.evaluation.metrics import HEADLINE_METRICS, example_scores
 from model_core.generate import Slots
 from model_core.predictor import Predictor, answer_all
@@ -56,14 +54,12 @@ class Workload:
     def answer(self, exits: ExitConfig, label: str) -> list[Answer]:
         """Answers in order, without times; ``label`` stands beside the progress bar."""
         slots = Slots(self._encoder, BATCH_SIZE)
-        answers: list[Answer] = []
-        console = Console(stderr=True)
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            bar = progress.add_task(f"{self.task} {label}", total=len(self.examples))
-            for batch in batches(self.examples, BATCH_SIZE):
-                answers += answer_all(slots, [self.request(item, exits) for item in batch])
-                progress.update(bar, completed=len(answers))
-        return answers
+        return answer_in_batches(
+            self.examples,
+            lambda item: self.request(item, exits),
+            lambda requests: answer_all(slots, requests),
+            f"{self.task} {label}",
+        )
 
     def request(self, example: Example, exits: ExitConfig) -> Request:
         """The request of an example."""

@@ -12,16 +12,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 from PIL import Image
 from rich.progress import track
 
+from model_core.feature_file import STEM_CHUNK, compute_once
 from model_core.model import UnifiedModel
 from model_core.preprocessing import MAX_PIXELS, PREPROCESSING_VERSION, decode_photo, prepare_pixels
 from model_core.stem import fold_batch_norms
 
 CROPPED_SHARE = (0.75, 1.0)  # of each side of the photo
-CHUNK = 4  # larger chunks fall out of the cache of a CPU
 
 
 class Views(NamedTuple):
@@ -48,11 +47,10 @@ def stem_features(
     Read from ``cache_folder`` when the same stem has seen the same photos before.
     """
     path = cache_folder / f"{_fingerprint(model, names, views)}.npy"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part.npy")
-        _compute(model, image_folder, names, unfinished, views)
-        unfinished.rename(path)
+    stem = model.config.stem
+    shape = (views.total, len(names), stem.num_image_tokens, stem.feature_channels)
+    paths = [image_folder / name for name in names]
+    compute_once(path, shape, np.float16, lambda values: _compute(model, paths, values, views))
     features: np.ndarray = np.load(path, mmap_mode="r")
     return features
 
@@ -69,23 +67,20 @@ def _fingerprint(model: UnifiedModel, names: Sequence[str], views: Views) -> str
 
 @torch.inference_mode()
 def _compute(
-    model: UnifiedModel, image_folder: Path, names: Sequence[str], path: Path, views: Views
+    model: UnifiedModel, paths: Sequence[Path], features: np.ndarray, views: Views
 ) -> None:
-    stem = model.config.stem
-    shape = (views.total, len(names), stem.num_image_tokens, stem.feature_channels)
-    features = open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+    image_size = model.config.stem.image_size
     device = next(model.parameters()).device
     stem_copy = copy.deepcopy(model.stem).eval()
     fold_batch_norms(stem_copy)
-    for start in track(range(0, len(names), CHUNK), description="stem features"):
+    for start in track(range(0, len(paths), STEM_CHUNK), description="stem features"):
         photos = [
-            _views(image_folder / name, start + place, stem.image_size, views)
-            for place, name in enumerate(names[start : start + CHUNK])
+            _views(path, start + place, image_size, views)
+            for place, path in enumerate(paths[start : start + STEM_CHUNK])
         ]
         for view, pixels in enumerate(zip(*photos, strict=True)):
             seen = stem_copy(torch.stack(pixels).to(device))
-            features[view, start : start + CHUNK] = seen.cpu().numpy()
-    features.flush()
+            features[view, start : start + STEM_CHUNK] = seen.cpu().numpy()
 
 
 def _views(path: Path, number: int, image_size: int, views: Views) -> list[torch.Tensor]:

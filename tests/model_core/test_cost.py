@@ -1,5 +1,6 @@
 """Costs counted along the way: against the closed form, against torch's counter, and by hand."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from model_core.evaluation.flops import FlopModel
 from model_core.policies import ConfidencePolicy, FixedDepthPolicy, NeverPolicy, SimilarityPolicy
 from model_core.predictor import Predictor
 from model_core.request import Request
-from model_core.types import Answer
+from model_core.types import Answer, ModalityTrace
 from tests.oracle import DECODER_POLICIES, exits_with, make_requests
 
 
@@ -22,26 +23,51 @@ def flop_model(predictor: Predictor) -> FlopModel:
 
 def closed_form(predictor: Predictor, request: Request, answer: Answer) -> tuple[int, int]:
     """Operations from the trace alone, which is possible where there is one beam."""
-    text, tokens = answer.trace.encoder.text, answer.trace.decoder.tokens
-    flops = flop_model(predictor)
-    text_length, num_candidates = len(request.text_ids), len(request.labels)
-    run = flops.answer(
-        image_depth=answer.trace.encoder.image.depth,
-        text_depth=0 if text.from_cache else text.depth,
-        text_length=text_length,
-        exit_depths=[token.depth for token in tokens],
-        computed_depths=[token.computed_depth for token in tokens],
-        reads_every_head=request.exits.decoder.needs_logits,
-        is_copying=request.exits.catch_up is CatchUp.COPY_HIDDEN,
-        num_candidates=num_candidates,
+    encoder, tokens = answer.trace.encoder, answer.trace.decoder.tokens
+    config = predictor.model.config
+    head = flop_model(predictor).exit_head(
+        len(request.labels) or predictor.tokenizer.vocabulary_size
     )
-    full = flops.full_answer(
-        text_length=text_length,
-        has_cached_text=text.from_cache,
-        num_tokens=len(tokens),
-        num_candidates=num_candidates,
-    )
+    is_copying = request.exits.catch_up is CatchUp.COPY_HIDDEN
+    decoded = [(token.depth if is_copying else token.computed_depth) for token in tokens]
+    copied = [token.computed_depth - run for token, run in zip(tokens, decoded, strict=True)]
+    run = layers_form(predictor, request, encoder.image.depth, encoder.text, decoded)
+    run += max(token.depth for token in tokens) * memory_form(predictor, request)
+    run += sum(copied) * flop_model(predictor).copied_key_value()
+    reads_every_head = request.exits.decoder.needs_logits
+    run += head * sum(token.depth if reads_every_head else 1 for token in tokens)
+    num_layers = config.num_decoder_layers
+    at_full = replace(encoder.text, depth=config.num_encoder_layers)
+    all_layers = [num_layers] * len(tokens)
+    full = layers_form(predictor, request, config.num_encoder_layers, at_full, all_layers)
+    full += num_layers * memory_form(predictor, request) + head * len(tokens)
     return run, full
+
+
+def memory_length(predictor: Predictor, request: Request) -> int:
+    return predictor.model.config.stem.num_image_tokens + len(request.text_ids)
+
+
+def memory_form(predictor: Predictor, request: Request) -> int:
+    return flop_model(predictor).memory_key_value(memory_length(predictor, request))
+
+
+def layers_form(
+    predictor: Predictor,
+    request: Request,
+    image_depth: int,
+    text: ModalityTrace,
+    decoded: Sequence[int],
+) -> int:
+    """Stem, embeddings and layers; ``decoded`` is how many each position ran in the decoder."""
+    flops = flop_model(predictor)
+    total = flops.stem() + flops.image_embedding()
+    total += image_depth * flops.encoder_layer(predictor.model.config.stem.num_image_tokens)
+    total += (0 if text.from_cache else text.depth) * flops.encoder_layer(len(request.text_ids))
+    length = memory_length(predictor, request)
+    return total + sum(
+        layers * flops.decoder_position(position, length) for position, layers in enumerate(decoded)
+    )
 
 
 @pytest.mark.parametrize("catch_up", CatchUp)
@@ -89,8 +115,8 @@ def test_full_depth_runs_the_same_rows_through_every_layer(
     assert beams.trace.cost.flops == beams.trace.cost.flops_full
     # One row runs in the first step and three in the two others: twice two more than greedy.
     flops = flop_model(predictor)
-    memory_length = predictor.model.config.stem.num_image_tokens + len(request.text_ids)
-    layers = [4 * flops.decoder_position(position, memory_length) for position in (1, 2)]
+    length = memory_length(predictor, request)
+    layers = [4 * flops.decoder_position(position, length) for position in (1, 2)]
     more = 2 * (sum(layers) + 2 * flops.exit_head(predictor.tokenizer.vocabulary_size))
     assert beams.trace.cost.flops == greedy.trace.cost.flops + more
 
