@@ -15,6 +15,9 @@ TORCH_INDEX_URL ?=
 # Extra arguments for the command behind a target, for example: make test ARGS='-k parity -x'
 ARGS ?=
 
+# The stages of the shipped model, each starting where the one before it ended.
+STAGES = $(addprefix configs/train/flickr8k,.yaml -refine.yaml -cider.yaml)
+
 # Tests see the same settings on every machine, whatever the shell exports.
 EXPORTED_SETTINGS = $(shell env | sed -n 's/^\(OFFRAMP_[A-Z0-9_]*\)=.*/-u \1/p')
 
@@ -69,9 +72,9 @@ check: $(INSTALLED) ## Format, lint, types, import contracts, spelling, dependen
 	$(BIN)/deptry .
 	@echo "== check: all passed"
 
-train: $(INSTALLED) ## Train the shipped model (hours; resumes); ARGS='--set data=DIR'
+train: $(INSTALLED) ## Train the shipped model (hours; resumes); ARGS='--set data.folder=DIR'
 	@echo "== train: hours on two cores; a stopped run resumes where it was"
-	$(BIN)/python -m model_core train --config configs/train/flickr8k.yaml $(ARGS)
+	$(BIN)/python -m model_core train --config $(STAGES) $(ARGS)
 
 bench: $(INSTALLED) ## Time full depth against early exits, interleaved (a few minutes)
 	@echo "== bench: measuring; leave the machine alone for a few minutes"

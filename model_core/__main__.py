@@ -133,11 +133,20 @@ def _add_train(commands: Any) -> None:
     parser = add_command(
         commands,
         "train",
-        "Train a model; a run that was stopped continues.",
+        "Train a model in one or more stages; a run that was stopped continues.",
         "train --config configs/train/flickr8k.yaml --set num_steps=100",
     )
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="A.B=C")
+    parser.add_argument(
+        "--config", type=Path, required=True, nargs="+", metavar="FILE", help="stages, in order"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="A.B=C",
+        help="for every stage",
+    )
     parser.set_defaults(run=_train)
 
 
@@ -266,11 +275,13 @@ def _benchmark(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    config = load_config(options.config, TrainConfig, options.overrides)
-    trained = Trainer(config).run()
-    folder = config.output_folder / "checkpoint"
-    save_checkpoint(trained.model, trained.tokenizer, folder, torch.float16)
-    print(folder)
+    stages = [load_config(path, TrainConfig, options.overrides) for path in options.config]
+    for path, config in zip(options.config, stages, strict=True):
+        logger.info("%s: %d steps, into %s", path, config.num_steps, config.output_folder)
+        trained = Trainer(config).run()
+        folder = config.output_folder / "checkpoint"
+        save_checkpoint(trained.model, trained.tokenizer, folder, torch.float16)
+        print(folder)
 
 
 def _prepare(options: argparse.Namespace) -> None:

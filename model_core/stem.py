@@ -111,14 +111,34 @@ class EfficientNetLite(nn.Module):
             if isinstance(conv, nn.Conv2d):
                 conv.weight.data = conv.weight.data.contiguous(memory_format=torch.channels_last)
 
+    @property
+    def num_blocks(self) -> int:
+        """Blocks between the first and the last convolution."""
+        return len(self._blocks)
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Image tokens of prepared pixels (``preprocessing.py`` prepares them)."""
+        return self.tokens(self.grid(pixels, 0), 0)
+
+    def grid(self, pixels: Tensor, stop: int) -> Tensor:
+        """``(B, c, h, w)`` what ``(B, 3, S, S)`` pixels are after the first ``stop`` blocks."""
         hidden = pixels.contiguous(memory_format=torch.channels_last)
         hidden = functional.relu6(self._bn0(self._conv_stem(hidden)), inplace=True)
-        for block in self._blocks:
+        for block in self._blocks[:stop]:
+            hidden = block(hidden)
+        return hidden
+
+    def tokens(self, grid: Tensor, start: int) -> Tensor:
+        """``(B, (S/32)^2, C)`` image tokens of a ``grid`` that block ``start`` is next to see."""
+        hidden = grid
+        for block in self._blocks[start:]:
             hidden = block(hidden)
         hidden = functional.relu6(self._bn1(self._conv_head(hidden)), inplace=True)
         return hidden.flatten(2).transpose(1, 2)  # (B, C, h, w) -> (B, h*w, C)
+
+    def tail_modules(self, start: int) -> list[nn.Module]:
+        """Everything that ``tokens`` runs from block ``start`` on."""
+        return [*self._blocks[start:], self._conv_head, self._bn1]
 
 
 def scaled_stages(config: StemConfig) -> list[Stage]:

@@ -16,6 +16,7 @@ TINY_OVERRIDES = (
     "num_heads=2",
     "ffn_size=16",
     "adapter_size=4",
+    "embedding_size=6",
     "num_encoder_layers=4",
     "num_decoder_layers=4",
     "stem.image_size=64",

@@ -14,9 +14,10 @@ from model_core.training.config import LossConfig
 from model_core.training.data import IGNORED_TARGET, TrainBatch, TrainData
 from model_core.training.joint import JointRecipe
 from model_core.training.losses import imitation_loss, self_critical_loss
-from model_core.training.reward import CiderReward
+from model_core.training.reward import CiderReward, DrawnCaption
 from model_core.training.sampling import sample_captions
 from model_core.training.teacher_forcing import Depths, Memory, TeacherForcing
+from model_core.training.text_data import TextPairs
 
 
 class CiderRecipe(JointRecipe):
@@ -28,15 +29,17 @@ class CiderRecipe(JointRecipe):
         data: TrainData,
         config: LossConfig,
         tokenizer: WordPieceTokenizer,
+        text_pairs: TextPairs | None = None,
     ) -> None:
-        super().__init__(forcing, data, config)
+        super().__init__(forcing, data, config, text_pairs)
         self._tokenizer = tokenizer
         self._reward = CiderReward(data.references)
 
-    def _caption_loss(self, batch: TrainBatch, image: Tensor, depths: Depths) -> Tensor:
+    def _caption_parts(self, batch: TrainBatch, image: Tensor, depths: Depths) -> dict[str, Tensor]:
         memory = self._caption_memory(batch, image, depths)
         rows = self._draw(memory)
-        advantages = self._advantages(batch, rows).to(image.device)
+        rewards = self._rewards(batch, rows)
+        advantages = (rewards - mean_of_others(rewards)).flatten().to(image.device)
         tokenizer = self._tokenizer
         targets = pad_rows(rows, IGNORED_TARGET).to(image.device)
         inputs = pad_rows([[tokenizer.start_id, *row[:-1]] for row in rows], tokenizer.pad_id)
@@ -46,10 +49,15 @@ class CiderRecipe(JointRecipe):
         )
         *shallow, last = [self._model.exit_logits(states).float() for states in features]
         by_token = packing.pack(advantages[:, None].expand_as(targets))
-        loss = self_critical_loss(last, packing.pack(targets), by_token)
+        reward_loss = self_critical_loss(last, packing.pack(targets), by_token)
+        imitation = last.new_zeros(())
         for logits in shallow:
-            loss = loss + imitation_loss(logits, last) / len(shallow)
-        return loss
+            imitation = imitation + imitation_loss(logits, last) / len(shallow)
+        return {
+            "caption_loss": reward_loss + self._config.imitation_weight * imitation,
+            "imitation_loss": imitation,
+            "reward": rewards.mean(),
+        }
 
     def _draw(self, memory: Memory) -> list[list[int]]:
         decoder = self._model.decoder
@@ -63,13 +71,17 @@ class CiderRecipe(JointRecipe):
         decoder.train()
         return rows
 
-    def _advantages(self, batch: TrainBatch, rows: list[list[int]]) -> Tensor:
-        """``(B*C,)`` reward of each caption over the mean reward of its photo's other ones."""
+    def _rewards(self, batch: TrainBatch, rows: list[list[int]]) -> Tensor:
+        """``(B, C)`` reward of each drawn caption."""
         count = self._config.samples_per_photo
         photos = [int(photo) for photo in batch.photos for _ in range(count)]
-        captions = [self._tokenizer.decode(row) for row in rows]
+        end_id = self._tokenizer.end_id
+        captions = [DrawnCaption(self._tokenizer.decode(row), row[-1] == end_id) for row in rows]
         rewards: Tensor = torch.from_numpy(self._reward.score(photos, captions)).float()
-        by_photo = rewards.unflatten(0, (-1, count))
-        others: Tensor = (by_photo.sum(1, keepdim=True) - by_photo) / (count - 1)
-        advantages: Tensor = by_photo - others
-        return advantages.flatten()
+        return rewards.unflatten(0, (-1, count))
+
+
+def mean_of_others(rewards: Tensor) -> Tensor:
+    """``(B, C)`` for each caption the mean reward of its photo's other captions: the baseline."""
+    others: Tensor = (rewards.sum(1, keepdim=True) - rewards) / (rewards.shape[1] - 1)
+    return others

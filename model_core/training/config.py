@@ -33,12 +33,14 @@ class DataConfig(FrozenConfig):
         captions_per_photo: Captions drawn for each photo.
         pairs_per_batch: Entailment pairs drawn from the photos of the batch.
         premise_fraction: How often a premise sentence is shown when there is one.
+        has_caption_premises: Show one of the photo's captions as the premise of a pair that has no
+            premise sentence of its own.
         has_flips: Also learn from mirrored photos.
         num_crops: Also learn from this many random crops of each photo, half of them mirrored.
         text_folder: Folder with text alone (captions without photos, sentence pairs), for the text
-            recipe and the vocabulary.
+            recipe, the vocabulary, and the sentence pairs of the other recipes.
         sentences_per_batch: Sentences of one step of the text recipe.
-        text_pairs_per_batch: Premise and hypothesis pairs of one step of the text recipe.
+        text_pairs_per_batch: Premise and hypothesis pairs without a photo of one step.
         min_piece_count: Pieces rarer than this in the training text are left to their characters.
     """
 
@@ -47,6 +49,7 @@ class DataConfig(FrozenConfig):
     captions_per_photo: int = Field(default=3, ge=1, le=5)
     pairs_per_batch: int = Field(default=64, ge=0, le=4096)
     premise_fraction: float = Field(default=0.5, ge=0, le=1)
+    has_caption_premises: bool = False
     has_flips: bool = True
     num_crops: int = Field(default=0, ge=0, le=32)
     text_folder: Path | None = None
@@ -64,6 +67,7 @@ class LossConfig(FrozenConfig):
         entailment_weight: Of the entailment loss beside the caption loss.
         contrastive_weight: Of the contrastive loss, for a model with poolers.
         samples_per_photo: Captions drawn for each photo by the CIDEr recipe.
+        imitation_weight: Of the shallow exits' imitation of the last one in the CIDEr recipe.
         shallow_memory_fraction: Share of steps that see a memory from a random encoder depth,
             drawn for each modality on its own (ours: leaving early must not surprise the decoder).
     """
@@ -73,6 +77,7 @@ class LossConfig(FrozenConfig):
     entailment_weight: float = Field(default=1.0, ge=0)
     contrastive_weight: float = Field(default=0.5, ge=0)
     samples_per_photo: int = Field(default=5, ge=2, le=32)
+    imitation_weight: float = Field(default=1.0, ge=0)
     shallow_memory_fraction: float = Field(default=0.5, ge=0, le=1)
 
 
@@ -82,6 +87,7 @@ class OptimConfig(FrozenConfig):
     Attributes:
         learning_rate: Peak of the schedule.
         encoder_rate_scale: Factor on it for the encoder's layers, which start pre-trained.
+        stem_rate_scale: Factor on it for the stem's trainable blocks.
         weight_decay: Of matrices; norms, biases and embeddings are not decayed.
         warmup_steps: Steps of linear growth from zero.
         max_gradient_norm: Larger gradients are scaled down to it.
@@ -90,6 +96,7 @@ class OptimConfig(FrozenConfig):
 
     learning_rate: float = Field(default=4e-4, gt=0, le=1)
     encoder_rate_scale: float = Field(default=0.25, gt=0, le=1)
+    stem_rate_scale: float = Field(default=0.05, gt=0, le=1)
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_steps: int = Field(default=60, ge=0)
     max_gradient_norm: float = Field(default=1.0, gt=0)
@@ -104,11 +111,13 @@ class TrainConfig(FrozenConfig):
         objective: The recipe.
         start_from: Checkpoint folder that gives weights and vocabulary; without it the run starts
             from the released weights.
+        num_trainable_stem_blocks: Last blocks of the stem that learn too; 0 freezes all of it.
     """
 
     model: str = "offramp-s"
     objective: Objective = Objective.JOINT
     start_from: Path | None = None
+    num_trainable_stem_blocks: int = Field(default=0, ge=0, le=15)
     data: DataConfig = DataConfig()
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()

@@ -177,7 +177,8 @@ class TrainData:
             ),
             pair_photos=torch.tensor([number for number, _ in pairs], dtype=torch.long),
             pair_texts=pad_rows(
-                [self._pair_text(pair, rng) for _, pair in pairs] or [[self._tokenizer.pad_id]],
+                [self._pair_text(photos[number], pair, rng) for number, pair in pairs]
+                or [[self._tokenizer.pad_id]],
                 self._tokenizer.pad_id,
             )[: len(pairs)],
             pair_labels=torch.tensor(
@@ -212,7 +213,13 @@ class TrainData:
         order = rng.permutation(len(found))[: self._config.pairs_per_batch]
         return [found[int(place)] for place in order]
 
-    def _pair_text(self, pair: EntailmentExample, rng: np.random.Generator) -> list[int]:
-        has_premise = rng.random() < self._config.premise_fraction
-        premise = pair.premise if has_premise else None
+    def _pair_text(
+        self, photo: int, pair: EntailmentExample, rng: np.random.Generator
+    ) -> list[int]:
+        premise = None
+        if rng.random() < self._config.premise_fraction:
+            premise = pair.premise
+            if premise is None and self._config.has_caption_premises:
+                captions = self.references[photo]
+                premise = captions[int(rng.integers(len(captions)))]
         return text_side(self._tokenizer, pair.hypothesis, premise, self._max_text_tokens)

@@ -1,7 +1,7 @@
 """Stem features of a data folder, computed once and kept on disk.
 
-The stem is frozen in our recipes, so its output is computed for each photo, its mirror image and
-some random crops, and read back by every later run.
+What is frozen of the stem runs once for each photo, its mirror image and some random crops, and
+later runs read it back: the image tokens, or the grid that the first trainable block sees.
 """
 
 import copy
@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from PIL import Image
 from rich.progress import track
+from torch import Tensor
 
 from model_core.feature_file import STEM_CHUNK, compute_once
 from model_core.model import UnifiedModel
 from model_core.preprocessing import MAX_PIXELS, PREPROCESSING_VERSION, decode_photo, prepare_pixels
-from model_core.stem import fold_batch_norms
+from model_core.stem import EfficientNetLite, fold_batch_norms
 
 CROPPED_SHARE = (0.75, 1.0)  # of each side of the photo
 
@@ -41,49 +42,85 @@ def stem_features(
     names: Sequence[str],
     cache_folder: Path,
     views: Views,
+    num_trainable_blocks: int = 0,
 ) -> np.ndarray:
-    """``(views, photos, Ti, C)`` float16 features: the photo, then the views that were asked for.
+    """``(views, photos, ...)`` float16 features: the photo, then the views that were asked for.
 
-    Read from ``cache_folder`` when the same stem has seen the same photos before.
+    Each is ``(Ti, C)`` image tokens, or ``(c, h, w)`` before the last ``num_trainable_blocks``
+    blocks where there are any. Read from ``cache_folder`` when the same frozen part has seen the
+    same photos before.
     """
-    path = cache_folder / f"{_fingerprint(model, names, views)}.npy"
-    stem = model.config.stem
-    shape = (views.total, len(names), stem.num_image_tokens, stem.feature_channels)
+    frozen = FrozenStem(model.stem, num_trainable_blocks)
+    path = cache_folder / f"{_fingerprint(frozen, names, views)}.npy"
+    image_size = model.config.stem.image_size
+    with torch.inference_mode():
+        one = frozen(torch.zeros(1, 3, image_size, image_size))[0]
     paths = [image_folder / name for name in names]
-    compute_once(path, shape, np.float16, lambda values: _compute(model, paths, values, views))
+    compute_once(
+        path,
+        (views.total, len(names), *one.shape),
+        np.float16,
+        lambda values: _compute(frozen, paths, image_size, values, views),
+    )
     features: np.ndarray = np.load(path, mmap_mode="r")
     return features
 
 
-def _fingerprint(model: UnifiedModel, names: Sequence[str], views: Views) -> str:
+class FrozenStem:
+    """The part of a stem that no step changes, with its batch norms folded."""
+
+    def __init__(self, stem: EfficientNetLite, num_trainable_blocks: int) -> None:
+        self._stem = copy.deepcopy(stem).eval()
+        fold_batch_norms(self._stem)
+        self._stop = self._stem.num_blocks - num_trainable_blocks
+        self._is_whole = not num_trainable_blocks
+        self.device = next(stem.parameters()).device
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Image tokens, or the grid that the first trainable block sees."""
+        if self._is_whole:
+            tokens: Tensor = self._stem(pixels.to(self.device))
+            return tokens
+        return self._stem.grid(pixels.to(self.device), self._stop)
+
+    def weights(self) -> list[Tensor]:
+        """All that the output depends on."""
+        trainable: set[int] = set()
+        if not self._is_whole:
+            for module in self._stem.tail_modules(self._stop):
+                trainable |= {id(value) for value in module.parameters()}
+        return [value for value in self._stem.parameters() if id(value) not in trainable]
+
+
+def _fingerprint(frozen: FrozenStem, names: Sequence[str], views: Views) -> str:
     seen = f"{PREPROCESSING_VERSION} {views.has_mirror} {list(names)}"
     if views.num_crops:
         seen += f" {views.num_crops} crops of {CROPPED_SHARE}"
     digest = hashlib.sha256(seen.encode())
-    for value in model.stem.state_dict().values():
-        digest.update(value.cpu().numpy().tobytes())
+    for value in frozen.weights():
+        digest.update(value.detach().cpu().numpy().tobytes())
     return digest.hexdigest()[:24]
 
 
 @torch.inference_mode()
 def _compute(
-    model: UnifiedModel, paths: Sequence[Path], features: np.ndarray, views: Views
+    frozen: FrozenStem,
+    paths: Sequence[Path],
+    image_size: int,
+    features: np.ndarray,
+    views: Views,
 ) -> None:
-    image_size = model.config.stem.image_size
-    device = next(model.parameters()).device
-    stem_copy = copy.deepcopy(model.stem).eval()
-    fold_batch_norms(stem_copy)
     for start in track(range(0, len(paths), STEM_CHUNK), description="stem features"):
         photos = [
             _views(path, start + place, image_size, views)
             for place, path in enumerate(paths[start : start + STEM_CHUNK])
         ]
         for view, pixels in enumerate(zip(*photos, strict=True)):
-            seen = stem_copy(torch.stack(pixels).to(device))
+            seen = frozen(torch.stack(pixels))
             features[view, start : start + STEM_CHUNK] = seen.cpu().numpy()
 
 
-def _views(path: Path, number: int, image_size: int, views: Views) -> list[torch.Tensor]:
+def _views(path: Path, number: int, image_size: int, views: Views) -> list[Tensor]:
     """Prepared pixels of the photo, its mirror image and its crops; ``number`` seeds the crops."""
     photo: Image.Image = decode_photo(path.read_bytes(), MAX_PIXELS)
     whole = prepare_pixels(photo, image_size)

@@ -1,10 +1,13 @@
-"""The joint recipe: captions, entailment and matching together, every exit supervised, stem frozen.
+"""The joint recipe: captions, entailment and matching together, every exit supervised.
 
 L = L_caption + w * L_entailment + c * L_contrastive; the first two are L_avg + L_N over decoder
 exits. In a share of the steps the memory comes from a random encoder depth per modality (ours).
+Entailment learns from pairs about photos, and, where there is a text folder, from sentence pairs
+without one, whose memory has no image tokens.
 """
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from model_core.training.config import LossConfig
@@ -12,12 +15,20 @@ from model_core.training.data import TrainBatch, TrainData
 from model_core.training.losses import contrastive_loss
 from model_core.training.recipe import StepLosses, to_device
 from model_core.training.teacher_forcing import Depths, Memory, TeacherForcing, draw_depths
+from model_core.training.text_data import DrawnPairs, TextPairs
 
 
 class JointRecipe:
     """Captions and entailment pairs of the same photos, and which caption is of which photo."""
 
-    def __init__(self, forcing: TeacherForcing, data: TrainData, config: LossConfig) -> None:
+    def __init__(
+        self,
+        forcing: TeacherForcing,
+        data: TrainData,
+        config: LossConfig,
+        text_pairs: TextPairs | None = None,
+    ) -> None:
+        self._text_pairs = text_pairs
         self._forcing = forcing
         self._model = forcing.model
         self._data = data
@@ -29,24 +40,30 @@ class JointRecipe:
         rng = np.random.default_rng((self._data.seed, step, 2))
         depths = draw_depths(self._model.config, self._config, rng)
         image = self._forcing.encode_image(batch.features, depths.image)
-        parts = {"caption": self._caption_loss(batch, image, depths)}
-        total = parts["caption"]
+        parts = self._caption_parts(batch, image, depths)
+        total = parts["caption_loss"]
         if len(batch.pair_labels):
-            parts["entailment"] = self._entailment_loss(batch, image, depths)
-            total = total + self._config.entailment_weight * parts["entailment"]
+            parts["entailment_loss"] = self._entailment_loss(batch, image, depths)
+            total = total + self._config.entailment_weight * parts["entailment_loss"]
+        if self._text_pairs is not None:
+            drawn = self._text_pairs.draw(rng)
+            parts["text_entailment_loss"] = self._text_loss(drawn, depths, device)
+            total = total + self._config.entailment_weight * parts["text_entailment_loss"]
         if self._model.poolers is not None:
-            parts["contrastive"] = self._contrastive_loss(batch, image, depths)
-            total = total + self._config.contrastive_weight * parts["contrastive"]
+            parts["contrastive_loss"] = self._contrastive_loss(batch, image, depths)
+            total = total + self._config.contrastive_weight * parts["contrastive_loss"]
         return StepLosses(total, {name: value.detach() for name, value in parts.items()})
 
-    def _caption_loss(self, batch: TrainBatch, image: Tensor, depths: Depths) -> Tensor:
-        return self._forcing.sentence_loss(
+    def _caption_parts(self, batch: TrainBatch, image: Tensor, depths: Depths) -> dict[str, Tensor]:
+        """``caption_loss``, and whatever else the metrics should hold."""
+        loss = self._forcing.sentence_loss(
             batch.caption_inputs,
             batch.caption_targets,
             self._caption_memory(batch, image, depths),
             depths.decoder,
             self._config.label_smoothing,
         )
+        return {"caption_loss": loss}
 
     def _caption_memory(self, batch: TrainBatch, image: Tensor, depths: Depths) -> Memory:
         text = self._forcing.encode_text(batch.instruction, None, depths.text)
@@ -58,10 +75,19 @@ class JointRecipe:
         memory = self._forcing.memory(image.index_select(0, batch.pair_photos), text, text_mask)
         return self._forcing.label_loss(batch.pair_labels, memory, depths.decoder)
 
+    def _text_loss(self, pairs: DrawnPairs, depths: Depths, device: torch.device) -> Tensor:
+        token_ids = pairs.texts.to(device)
+        mask = token_ids != self._data.pad_id
+        text = self._forcing.encode_text(token_ids, mask, depths.text)
+        memory = self._forcing.memory(text[:, :0], text, mask)
+        return self._forcing.label_loss(pairs.labels.to(device), memory, depths.decoder)
+
     def _contrastive_loss(self, batch: TrainBatch, image: Tensor, depths: Depths) -> Tensor:
         assert self._model.poolers is not None
-        mask = batch.caption_texts != self._data.pad_id
-        text = self._forcing.encode_text(batch.caption_texts, mask, depths.text)
+        # One caption of each photo: the others cost as much and bring no new negatives.
+        token_ids = batch.caption_texts[:: len(batch.caption_texts) // len(image)]
+        mask = token_ids != self._data.pad_id
+        text = self._forcing.encode_text(token_ids, mask, depths.text)
         poolers = self._model.poolers
         return contrastive_loss(
             poolers.image(self._model.encoder.memory_norm(image), None),

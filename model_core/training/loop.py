@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from model_core.errors import CheckpointError
 from model_core.model import UnifiedModel
+from model_core.stem import EfficientNetLite, fold_batch_norms
 from model_core.tokenizer import WordPieceTokenizer
 from model_core.training.average import WeightAverage
 from model_core.training.config import Precision, TrainConfig
@@ -46,7 +47,7 @@ class Trainer:
         self.step = 0
         config.output_folder.mkdir(parents=True, exist_ok=True)
         self.model, self.tokenizer = start_model(config)
-        self.model.stem.requires_grad_(False)
+        _freeze_stem(self.model.stem, config.num_trainable_stem_blocks)
         self.model.to(config.device)
         self._recipe = build_recipe(config, self.model, self.tokenizer)
         self._optimizer = build_optimizer(self.model, config.optim)
@@ -93,7 +94,7 @@ class Trainer:
         return {
             "step": self.step,
             "loss": float(losses.total.detach()),
-            **{f"{name}_loss": float(value) for name, value in losses.parts.items()},
+            **{name: float(value) for name, value in losses.parts.items()},
             "gradient_norm": float(norm),
             "learning_rate": rate,
             "seconds": time.perf_counter() - started,
@@ -148,6 +149,15 @@ class Trainer:
         # Where files lie, and how often they are written, does not change what is learned.
         places = {"output_folder", "feature_folder", "checkpoint_every_steps", "num_threads"}
         return self.config.model_dump_json(exclude=places)
+
+
+def _freeze_stem(stem: EfficientNetLite, num_trainable_blocks: int) -> None:
+    """Fold the batch norms, which no step changes, and let only the last blocks learn."""
+    fold_batch_norms(stem)
+    stem.requires_grad_(False)
+    if num_trainable_blocks:
+        for module in stem.tail_modules(stem.num_blocks - num_trainable_blocks):
+            module.requires_grad_(True)
 
 
 def _load_state(path: Path) -> dict[str, Any]:

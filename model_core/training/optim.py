@@ -10,26 +10,32 @@ from model_core.training.config import OptimConfig
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
     """AdamW over what is trainable; each group carries its ``rate_scale`` for the schedule."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, value in model.named_parameters():
         if value.requires_grad:
             is_decayed = value.dim() > 1 and "embedding" not in name
-            is_encoder = name.startswith("encoder.layers.")
-            groups.setdefault((is_decayed, is_encoder), []).append(value)
+            groups.setdefault((is_decayed, _rate_scale(name, config)), []).append(value)
     return torch.optim.AdamW(
         [
             {
                 "params": params,
                 "weight_decay": config.weight_decay * is_decayed,
-                "rate_scale": config.encoder_rate_scale if is_encoder else 1.0,
+                "rate_scale": rate_scale,
             }
-            for (is_decayed, is_encoder), params in groups.items()
+            for (is_decayed, rate_scale), params in groups.items()
         ],
         lr=config.learning_rate,
         betas=(0.9, 0.98),
         eps=1e-6,
         fused=True,
     )
+
+
+def _rate_scale(name: str, config: OptimConfig) -> float:
+    """Factor on the learning rate of a parameter: what starts pre-trained moves less."""
+    if name.startswith("stem."):
+        return config.stem_rate_scale
+    return config.encoder_rate_scale if name.startswith("encoder.layers.") else 1.0
 
 
 def learning_rate(config: OptimConfig, step: int, num_steps: int) -> float:

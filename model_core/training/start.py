@@ -17,6 +17,7 @@ from model_core.config import ModelConfig, load_config
 from model_core.convert import load_source_tokenizer, load_stem_weights, load_text_weights
 from model_core.errors import ConfigError
 from model_core.model import UnifiedModel
+from model_core.stem import fold_batch_norms
 from model_core.tokenizer import PrunedVocabulary, WordPieceTokenizer
 from model_core.training.cider import CiderRecipe
 from model_core.training.config import Objective, TrainConfig
@@ -24,9 +25,9 @@ from model_core.training.data import TrainData, normalise_caption, read_captions
 from model_core.training.features import Views, stem_features
 from model_core.training.joint import JointRecipe
 from model_core.training.recipe import Recipe
-from model_core.training.teacher_forcing import TeacherForcing
+from model_core.training.teacher_forcing import TeacherForcing, image_tokens
 from model_core.training.text import TextRecipe
-from model_core.training.text_data import TextData, read_pairs, read_sentences
+from model_core.training.text_data import TextData, TextPairs, read_pairs, read_sentences
 
 SAMPLED_PHOTOS = 500
 DEVIATION_FLOOR = 0.05  # a channel that is silent in the sample must not be blown up
@@ -49,12 +50,7 @@ def start_model(config: TrainConfig) -> Start:
     model_config = load_config(config.model_path, ModelConfig)
     if config.start_from is not None:
         loaded = load_checkpoint(config.start_from)
-        if loaded.model.config != model_config:
-            raise ConfigError(
-                f"start_from: {config.start_from} holds a model of another configuration than "
-                f"{config.model_path}"
-            )
-        return Start(loaded.model, loaded.tokenizer)
+        return Start(_as_configured(loaded.model, model_config, config), loaded.tokenizer)
     vocabulary = build_vocabulary(config, model_config)
     model = UnifiedModel(model_config, vocabulary.tokenizer.vocabulary_size)
     if config.has_pretrained_start:
@@ -65,29 +61,60 @@ def start_model(config: TrainConfig) -> Start:
     return Start(model, vocabulary.tokenizer)
 
 
+def _as_configured(
+    loaded: UnifiedModel, model_config: ModelConfig, config: TrainConfig
+) -> UnifiedModel:
+    """The loaded model, with new poolers where the configuration asks for them first."""
+    if loaded.config == model_config:
+        return loaded
+    without_poolers = model_config.model_copy(update={"embedding_size": 0})
+    if loaded.config != without_poolers:
+        raise ConfigError(
+            f"start_from: {config.start_from} holds a model of another configuration than "
+            f"{config.model_path}"
+        )
+    model = UnifiedModel(model_config, loaded.word_embedding.num_embeddings)
+    fold_batch_norms(model.stem)
+    model.load_state_dict(loaded.state_dict(), strict=False)
+    return model
+
+
 def build_recipe(config: TrainConfig, model: UnifiedModel, tokenizer: WordPieceTokenizer) -> Recipe:
     """The recipe of a run with its data read."""
     labels = model.config.tasks["entailment"].allowed_outputs.values()
     forcing = TeacherForcing(
-        model, tokenizer.start_id, [tokenizer.word_id(word) for word in labels]
+        model,
+        tokenizer.start_id,
+        [tokenizer.word_id(word) for word in labels],
+        config.num_trainable_stem_blocks,
     )
     if config.objective is Objective.TEXT:
         text = TextData(config.data, model.config, tokenizer, _own_captions(config), config.seed)
         return TextRecipe(forcing, text, config.loss)
     features = _features(config, model)
     if bool((model.encoder.feature_scale == 1).all()):  # no run has shown it photos yet
-        standardise_features(model, features)
+        standardise_features(model, features, config.num_trainable_stem_blocks)
     data = TrainData(config.data, model.config, tokenizer, features, config.seed)
+    pairs = None
+    if config.data.text_folder is not None:
+        pairs = TextPairs(config.data, config.data.text_folder, model.config, tokenizer)
     if config.objective is Objective.CIDER:
-        return CiderRecipe(forcing, data, config.loss, tokenizer)
-    return JointRecipe(forcing, data, config.loss)
+        return CiderRecipe(forcing, data, config.loss, tokenizer, pairs)
+    return JointRecipe(forcing, data, config.loss, pairs)
 
 
 def _features(config: TrainConfig, model: UnifiedModel) -> np.ndarray:
     data = config.data
     names = [example.image for example in read_captions(data.folder, "train")]
     views = Views(data.has_flips, data.num_crops)
-    return stem_features(model, data.folder / "images", names, config.feature_folder, views)
+    return stem_features(
+        model,
+        data.folder / "images",
+        names,
+        config.feature_folder,
+        views,
+        config.num_trainable_stem_blocks,
+    )
 
 
 def _own_captions(config: TrainConfig) -> list[str]:
@@ -116,10 +143,13 @@ def build_vocabulary(config: TrainConfig, model_config: ModelConfig) -> PrunedVo
 
 
 @torch.no_grad()
-def standardise_features(model: UnifiedModel, features: np.ndarray) -> None:
-    """Make the encoder see ``(views, photos, Ti, C)`` features with mean 0, deviation about 1."""
+def standardise_features(
+    model: UnifiedModel, features: np.ndarray, num_trainable_blocks: int = 0
+) -> None:
+    """Make the encoder see ``stem_features`` with mean 0 and deviation about 1."""
     every = max(features.shape[1] // SAMPLED_PHOTOS, 1)
-    sample = torch.from_numpy(features[0, ::every].astype(np.float32)).flatten(0, 1)
+    seen = torch.from_numpy(features[0, ::every].astype(np.float32))
+    sample = image_tokens(model, seen, num_trainable_blocks).flatten(0, 1)
     model.encoder.feature_mean.copy_(sample.mean(0))
     model.encoder.feature_scale.copy_(1 / (sample.std(0) + DEVIATION_FLOOR))
 

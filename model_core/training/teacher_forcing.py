@@ -36,6 +36,14 @@ def draw_depths(sizes: ModelConfig, config: LossConfig, rng: np.random.Generator
     return Depths(image, text, (*chosen, sizes.num_decoder_layers))
 
 
+def image_tokens(model: UnifiedModel, features: Tensor, num_trainable_blocks: int) -> Tensor:
+    """``(B, Ti, C)`` image tokens of what was kept of the stem (``training.features``)."""
+    if not num_trainable_blocks:
+        return features
+    start = model.stem.num_blocks - num_trainable_blocks
+    return model.stem.tokens(features.contiguous(memory_format=torch.channels_last), start)
+
+
 class Memory(NamedTuple):
     """What the decoder attends to: ``(B, M, D)`` states, ``(B, M)`` True at real tokens."""
 
@@ -46,16 +54,24 @@ class Memory(NamedTuple):
 class TeacherForcing:
     """Losses of one model on whole targets; rows come in groups that share a memory."""
 
-    def __init__(self, model: UnifiedModel, start_id: int, label_ids: list[int]) -> None:
+    def __init__(
+        self,
+        model: UnifiedModel,
+        start_id: int,
+        label_ids: list[int],
+        num_trainable_stem_blocks: int = 0,
+    ) -> None:
         """``label_ids`` answer the entailment task, after the mark ``start_id``."""
         self.model = model
+        self._num_trainable_stem_blocks = num_trainable_stem_blocks
         self._start_id = start_id
         self._label_ids = torch.tensor(label_ids)
 
     def encode_image(self, features: Tensor, depth: int) -> Tensor:
-        """``(B, Ti, D)`` states of ``(B, Ti, C)`` stem features after ``depth`` layers."""
+        """``(B, Ti, D)`` states of kept stem features after ``depth`` layers."""
         encoder = self.model.encoder
-        return encoder.run_layers(encoder.embed_image(features), None, 0, depth)
+        tokens = image_tokens(self.model, features, self._num_trainable_stem_blocks)
+        return encoder.run_layers(encoder.embed_image(tokens), None, 0, depth)
 
     def encode_text(self, token_ids: Tensor, mask: Tensor | None, depth: int) -> Tensor:
         """``(B, Tt, D)`` states of ``(B, Tt)`` ids after ``depth`` layers."""

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -83,6 +83,44 @@ class TextBatch:
     pair_labels: Tensor
 
 
+class DrawnPairs(NamedTuple):
+    """``(P, Tt)`` padded ids of premise and hypothesis, ``(P,)`` index of the label."""
+
+    texts: Tensor
+    labels: Tensor
+
+
+class TextPairs:
+    """Premise and hypothesis pairs without a photo."""
+
+    def __init__(
+        self,
+        config: DataConfig,
+        folder: Path,
+        model_config: ModelConfig,
+        tokenizer: WordPieceTokenizer,
+    ) -> None:
+        """Read the pairs of ``folder`` whose label the model's entailment task has."""
+        self._count = config.text_pairs_per_batch
+        self._tokenizer = tokenizer
+        self._max_text_tokens = model_config.max_text_tokens
+        self._labels = list(model_config.tasks["entailment"].allowed_outputs)
+        self._pairs = [pair for pair in read_pairs(folder) if pair.label in self._labels]
+
+    def draw(self, rng: np.random.Generator) -> DrawnPairs:
+        """Pairs drawn with replacement."""
+        numbers = rng.integers(len(self._pairs), size=self._count)
+        pairs = [self._pairs[int(number)] for number in numbers]
+        texts = [
+            text_side(self._tokenizer, pair.hypothesis, pair.premise, self._max_text_tokens)
+            for pair in pairs
+        ]
+        return DrawnPairs(
+            pad_rows(texts, self._tokenizer.pad_id),
+            torch.tensor([self._labels.index(pair.label) for pair in pairs]),
+        )
+
+
 class TextData:
     """Draws the batch of any step."""
 
@@ -105,15 +143,12 @@ class TextData:
         self._tokenizer = tokenizer
         self._max_text_tokens = model_config.max_text_tokens
         self._longest = model_config.tasks["caption"].max_new_tokens
-        self._labels = list(model_config.tasks["entailment"].allowed_outputs)
         self.pad_id = tokenizer.pad_id
         self.seed = seed
         self._sentences = tokenizer.encode_many(
             [*own_captions, *read_sentences(config.text_folder)]
         )
-        self._pairs = [
-            pair for pair in read_pairs(config.text_folder) if pair.label in self._labels
-        ]
+        self._pairs = TextPairs(config, config.text_folder, model_config, tokenizer)
 
     def batch(self, step: int) -> TextBatch:
         """The batch of 0-based ``step``; the same for the same seed and step."""
@@ -122,24 +157,15 @@ class TextData:
             self._sentences[int(number)]
             for number in rng.integers(len(self._sentences), size=self._config.sentences_per_batch)
         ]
-        pairs = [
-            self._pairs[int(number)]
-            for number in rng.integers(len(self._pairs), size=self._config.text_pairs_per_batch)
-        ]
+        pairs = self._pairs.draw(rng)
         tokenizer = self._tokenizer
         targets = [[*row[: self._longest - 1], tokenizer.end_id] for row in rows]
         return TextBatch(
             gapped=pad_rows([self._with_gaps(row, rng) for row in rows], tokenizer.pad_id),
             inputs=pad_rows([[tokenizer.start_id, *row[:-1]] for row in targets], tokenizer.pad_id),
             targets=pad_rows(targets, IGNORED_TARGET),
-            pair_texts=pad_rows(
-                [
-                    text_side(tokenizer, pair.hypothesis, pair.premise, self._max_text_tokens)
-                    for pair in pairs
-                ],
-                tokenizer.pad_id,
-            ),
-            pair_labels=torch.tensor([self._labels.index(pair.label) for pair in pairs]),
+            pair_texts=pairs.texts,
+            pair_labels=pairs.labels,
         )
 
     def _with_gaps(self, row: Sequence[int], rng: np.random.Generator) -> list[int]:

@@ -8,7 +8,8 @@ from pycocoevalcap.cider.cider import Cider
 from model_core.config import ModelConfig
 from model_core.layers import Packing
 from model_core.model import UnifiedModel
-from model_core.training.reward import CiderReward
+from model_core.training.cider import mean_of_others
+from model_core.training.reward import END_WORD, CiderReward, DrawnCaption
 from model_core.training.sampling import GrowingContext, sample_captions
 from model_core.training.teacher_forcing import Memory, TeacherForcing
 from tests.tiny import randomize
@@ -35,24 +36,46 @@ def memory(model: UnifiedModel) -> Memory:
     return Memory(states, torch.tensor([[True] * 5, [True] * 3 + [False] * 2]))
 
 
-def test_reward_equals_the_library_on_its_corpus() -> None:
+def drawn(*texts: str) -> list[DrawnCaption]:
+    return [DrawnCaption(text, is_ended=True) for text in texts]
+
+
+def test_reward_equals_the_library_on_sentences_with_their_end() -> None:
     captions = ["a dog on grass", "people in the snow", "a chair"]
     _, expected = Cider().compute_score(
-        {number: list(texts) for number, texts in enumerate(REFERENCES)},
-        {number: [caption] for number, caption in enumerate(captions)},
+        {
+            number: [f"{text} {END_WORD}" for text in texts]
+            for number, texts in enumerate(REFERENCES)
+        },
+        {number: [f"{caption} {END_WORD}"] for number, caption in enumerate(captions)},
     )
     reward = CiderReward(REFERENCES)
-    np.testing.assert_allclose(reward.score([0, 1, 2], captions), expected)
+    np.testing.assert_allclose(reward.score([0, 1, 2], drawn(*captions)), expected)
+
+
+def test_reward_of_a_caption_that_was_cut_off_is_lower() -> None:
+    reward = CiderReward(REFERENCES)
+    whole, cut = reward.score(
+        [2, 2], [DrawnCaption("a cat sits", True), DrawnCaption("a cat sits", False)]
+    )
+    assert whole == pytest.approx(10 / 2, rel=0.3)  # equal to one of two references
+    assert cut < whole
 
 
 def test_reward_does_not_depend_on_what_is_scored_beside_it() -> None:
     reward = CiderReward(REFERENCES)
-    together = reward.score([0, 1, 1], ["a dog runs", "two people", "snow"])
+    together = reward.score([0, 1, 1], drawn("a dog runs", "two people", "snow"))
     alone = [
-        reward.score([photo], [text])[0]
+        reward.score([photo], drawn(text))[0]
         for photo, text in ((0, "a dog runs"), (1, "two people"), (1, "snow"))
     ]
     np.testing.assert_allclose(together, alone)
+
+
+def test_baseline_is_the_mean_of_the_other_captions_of_the_photo() -> None:
+    rewards = torch.tensor([[3.0, 0.0, 6.0], [1.0, 1.0, 1.0]])
+    expected = torch.tensor([[3.0, 4.5, 1.5], [1.0, 1.0, 1.0]])
+    torch.testing.assert_close(mean_of_others(rewards), expected)
 
 
 def test_token_by_token_equals_teacher_forcing(model: UnifiedModel, memory: Memory) -> None:

@@ -1,6 +1,7 @@
 """Training: a run that is killed and resumed ends where the uninterrupted one does."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,58 @@ def test_stem_is_frozen_and_every_exit_learns(
     for depth in range(4):
         assert f"exit_head.adapters.{depth}.up.weight" in changed
         assert f"encoder.layers.{depth}.self_qkv.weight" in changed
+
+
+def test_last_stem_blocks_learn_when_asked(
+    data_folder: Path, model_file: Path, tmp_path: Path
+) -> None:
+    config = train_config(data_folder, model_file, tmp_path, num_trainable_stem_blocks=2)
+    trainer = Trainer(config)
+    stem = trainer.model.stem
+    before = {name: value.clone() for name, value in stem.state_dict().items()}
+    after = trainer.run().model.stem.state_dict()
+    changed = {
+        name.rpartition(".")[0].removesuffix("._project_conv").removesuffix("._expand_conv")
+        for name, value in after.items()
+        if not torch.equal(value, before[name])
+    }
+    last = stem.num_blocks - 1
+    assert {f"_blocks.{last}", f"_blocks.{last - 1}", "_conv_head"} <= changed
+    assert not [name for name in changed if name == "_conv_stem" or f"_blocks.{last - 2}" in name]
+
+
+def test_sentence_pairs_join_the_joint_recipe(
+    data_folder: Path, model_file: Path, tmp_path: Path
+) -> None:
+    folder = write_text_folder(tmp_path / "text")
+    data = DataConfig(
+        folder=data_folder, text_folder=folder, photos_per_batch=4, text_pairs_per_batch=3
+    )
+    Trainer(train_config(data_folder, model_file, tmp_path, data=data, num_steps=2)).run()
+    rows = [
+        json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
+    first = rows[0]
+    # Three labels, L_avg + L_N: twice log 3 before anything is learned.
+    assert first["text_entailment_loss"] == pytest.approx(2 * math.log(3), abs=0.4)
+
+
+def test_checkpoint_without_poolers_gets_new_ones(
+    data_folder: Path, model_file: Path, tmp_path: Path
+) -> None:
+    plain = tmp_path / "plain.yaml"
+    plain.write_text(model_file.read_text().replace("embedding_size: 6", "embedding_size: 0"))
+    first = Trainer(train_config(data_folder, plain, tmp_path / "first", num_steps=2)).run()
+    assert first.model.poolers is None
+    folder = tmp_path / "checkpoint"
+    save_checkpoint(first.model, first.tokenizer, folder, torch.float32)
+    config = train_config(data_folder, model_file, tmp_path / "second", start_from=folder)
+    second = Trainer(config)
+    assert second.model.poolers is not None
+    for name, value in first.model.named_parameters():
+        assert torch.equal(second.model.get_parameter(name), value), name
+    second.run()
+    assert "contrastive_loss" in (tmp_path / "second" / "run" / "metrics.jsonl").read_text()
 
 
 def test_state_of_another_configuration_is_refused(
