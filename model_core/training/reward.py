@@ -8,7 +8,6 @@ from pycocoevalcap.cider.cider_scorer import CiderScorer, cook_refs, cook_test
 
 from model_core.evaluation.metrics import tokenize_caption
 
-
 END_WORD = "<end>"
 
 
