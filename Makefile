@@ -16,7 +16,7 @@ TORCH_INDEX_URL ?=
 ARGS ?=
 
 # The stages of the shipped model, each starting where the one before it ended.
-STAGES = $(addprefix configs/train/flickr8k,.yaml -refine.yaml -cider.yaml)
+STAGES = $(addprefix configs/train/flickr8k,.yaml -refine.yaml -cider.yaml -poolers.yaml)
 
 # Tests see the same settings on every machine, whatever the shell exports.
 EXPORTED_SETTINGS = $(shell env | sed -n 's/^\(OFFRAMP_[A-Z0-9_]*\)=.*/-u \1/p')

@@ -22,6 +22,7 @@ class Objective(StrEnum):
     TEXT = "text"
     JOINT = "joint"
     CIDER = "cider"
+    CONTRASTIVE = "contrastive"
 
 
 class DataConfig(FrozenConfig):
@@ -90,7 +91,7 @@ class OptimConfig(FrozenConfig):
         stem_rate_scale: Factor on it for the stem's trainable blocks.
         weight_decay: Of matrices; norms, biases and embeddings are not decayed.
         warmup_steps: Steps of linear growth from zero.
-        max_gradient_norm: Larger gradients are scaled down to it.
+        max_gradient_norm: Larger gradients are scaled down to it, each rate's parameters apart.
         average_decay: Of the moving average of the weights that the run ends with; 0 = none.
     """
 

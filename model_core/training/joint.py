@@ -50,7 +50,11 @@ class JointRecipe:
             parts["text_entailment_loss"] = self._text_loss(drawn, depths, device)
             total = total + self._config.entailment_weight * parts["text_entailment_loss"]
         if self._model.poolers is not None:
-            parts["contrastive_loss"] = self._contrastive_loss(batch, image, depths)
+            # One caption of each photo: the others cost as much and bring no new negatives.
+            one_each = batch.caption_texts[:: len(batch.caption_texts) // len(image)]
+            parts["contrastive_loss"] = matching_loss(
+                self._forcing, image, one_each, self._data.pad_id, depths.text
+            )
             total = total + self._config.contrastive_weight * parts["contrastive_loss"]
         return StepLosses(total, {name: value.detach() for name, value in parts.items()})
 
@@ -82,15 +86,17 @@ class JointRecipe:
         memory = self._forcing.memory(text[:, :0], text, mask)
         return self._forcing.label_loss(pairs.labels.to(device), memory, depths.decoder)
 
-    def _contrastive_loss(self, batch: TrainBatch, image: Tensor, depths: Depths) -> Tensor:
-        assert self._model.poolers is not None
-        # One caption of each photo: the others cost as much and bring no new negatives.
-        token_ids = batch.caption_texts[:: len(batch.caption_texts) // len(image)]
-        mask = token_ids != self._data.pad_id
-        text = self._forcing.encode_text(token_ids, mask, depths.text)
-        poolers = self._model.poolers
-        return contrastive_loss(
-            poolers.image(self._model.encoder.memory_norm(image), None),
-            poolers.text(self._model.encoder.memory_norm(text), mask),
-            poolers.log_scale.exp(),
-        )
+
+def matching_loss(
+    forcing: TeacherForcing, image: Tensor, token_ids: Tensor, pad_id: int, text_depth: int
+) -> Tensor:
+    """Contrastive loss between ``(B, Ti, D)`` image states and ``(B*C, Tt)`` padded captions."""
+    poolers, encoder = forcing.model.poolers, forcing.model.encoder
+    assert poolers is not None
+    mask = token_ids != pad_id
+    text = forcing.encode_text(token_ids, mask, text_depth)
+    return contrastive_loss(
+        poolers.image(encoder.memory_norm(image), None),
+        poolers.text(encoder.memory_norm(text), mask),
+        poolers.log_scale.exp(),
+    )

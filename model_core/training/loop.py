@@ -20,7 +20,7 @@ from model_core.stem import EfficientNetLite, fold_batch_norms
 from model_core.tokenizer import WordPieceTokenizer
 from model_core.training.average import WeightAverage
 from model_core.training.config import Precision, TrainConfig
-from model_core.training.optim import build_optimizer, learning_rate
+from model_core.training.optim import build_optimizer, clip_gradients, learning_rate
 from model_core.training.recipe import StepLosses
 from model_core.training.start import build_recipe, start_model
 
@@ -86,8 +86,7 @@ class Trainer:
         losses = self._forward()
         self._optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
-        trainable = [value for value in self.model.parameters() if value.requires_grad]
-        norm = torch.nn.utils.clip_grad_norm_(trainable, self.config.optim.max_gradient_norm)
+        norms = clip_gradients(self._optimizer, self.config.optim.max_gradient_norm)
         self._optimizer.step()
         self._average.update(self.model)
         self.step += 1
@@ -95,7 +94,7 @@ class Trainer:
             "step": self.step,
             "loss": float(losses.total.detach()),
             **{name: float(value) for name, value in losses.parts.items()},
-            "gradient_norm": float(norm),
+            "gradient_norm": float(norms.norm()),
             "learning_rate": rate,
             "seconds": time.perf_counter() - started,
         }

@@ -3,7 +3,8 @@
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 
 from model_core.training.config import OptimConfig
 
@@ -29,6 +30,18 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
         eps=1e-6,
         fused=True,
     )
+
+
+def clip_gradients(optimizer: torch.optim.Optimizer, max_norm: float) -> Tensor:
+    """Scale down what is larger than ``max_norm``; ``(G,)`` norms before that.
+
+    Groups of parameters with the same rate are clipped together, and apart from the others: the
+    gradients of the stem's folded convolutions are ten times as large as all others together.
+    """
+    by_rate: dict[float, list[nn.Parameter]] = {}
+    for group in optimizer.param_groups:
+        by_rate.setdefault(group["rate_scale"], []).extend(group["params"])
+    return torch.stack([clip_grad_norm_(params, max_norm) for params in by_rate.values()])
 
 
 def _rate_scale(name: str, config: OptimConfig) -> float:

@@ -21,6 +21,7 @@ from model_core.stem import fold_batch_norms
 from model_core.tokenizer import PrunedVocabulary, WordPieceTokenizer
 from model_core.training.cider import CiderRecipe
 from model_core.training.config import Objective, TrainConfig
+from model_core.training.contrastive import ContrastiveRecipe
 from model_core.training.data import TrainData, normalise_caption, read_captions, read_entailment
 from model_core.training.features import Views, stem_features
 from model_core.training.joint import JointRecipe
@@ -95,6 +96,8 @@ def build_recipe(config: TrainConfig, model: UnifiedModel, tokenizer: WordPieceT
     if bool((model.encoder.feature_scale == 1).all()):  # no run has shown it photos yet
         standardise_features(model, features, config.num_trainable_stem_blocks)
     data = TrainData(config.data, model.config, tokenizer, features, config.seed)
+    if config.objective is Objective.CONTRASTIVE:
+        return ContrastiveRecipe(forcing, data, config.loss)
     pairs = None
     if config.data.text_folder is not None:
         pairs = TextPairs(config.data, config.data.text_folder, model.config, tokenizer)

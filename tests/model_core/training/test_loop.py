@@ -72,7 +72,7 @@ def test_killed_and_resumed_run_equals_the_uninterrupted_one(
     assert losses(tmp_path / "parts")[-4:] == losses(tmp_path / "whole")[-4:]
 
 
-@pytest.mark.parametrize("objective", ["text", "cider"])
+@pytest.mark.parametrize("objective", ["text", "cider", "contrastive"])
 def test_every_recipe_resumes_exactly(
     objective: str, data_folder: Path, model_file: Path, tmp_path: Path
 ) -> None:
@@ -205,6 +205,29 @@ def test_checkpoint_without_poolers_gets_new_ones(
         assert torch.equal(second.model.get_parameter(name), value), name
     second.run()
     assert "contrastive_loss" in (tmp_path / "second" / "run" / "metrics.jsonl").read_text()
+
+
+def test_contrastive_recipe_trains_the_poolers_alone(
+    data_folder: Path, model_file: Path, tmp_path: Path
+) -> None:
+    trainer = Trainer(
+        train_config(data_folder, model_file, tmp_path, objective="contrastive", num_steps=30)
+    )
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    after = trainer.run().model.state_dict()
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert changed and all(name.startswith("poolers.") for name in changed)
+    values = losses(tmp_path)
+    assert sum(values[-5:]) < sum(values[:5])
+
+
+def test_contrastive_recipe_needs_poolers(
+    data_folder: Path, model_file: Path, tmp_path: Path
+) -> None:
+    plain = tmp_path / "plain.yaml"
+    plain.write_text(model_file.read_text().replace("embedding_size: 6", "embedding_size: 0"))
+    with pytest.raises(ConfigError, match="embedding_size: must be above 0"):
+        Trainer(train_config(data_folder, plain, tmp_path, objective="contrastive"))
 
 
 def test_state_of_another_configuration_is_refused(
