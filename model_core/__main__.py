@@ -38,6 +38,12 @@ from model_core.types import Answer
 
 logger = logging.getLogger(__name__)
 
+SAVE_DTYPES = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
@@ -146,6 +152,12 @@ def _add_train(commands: Any) -> None:
         dest="overrides",
         metavar="A.B=C",
         help="for every stage",
+    )
+    parser.add_argument(
+        "--save-dtype",
+        choices=SAVE_DTYPES,
+        default="float16",
+        help="of the weights on disk; another than float16 goes into a folder of its own",
     )
     parser.set_defaults(run=_train)
 
@@ -279,8 +291,9 @@ def _train(options: argparse.Namespace) -> None:
     for path, config in zip(options.config, stages, strict=True):
         logger.info("%s: %d steps, into %s", path, config.num_steps, config.output_folder)
         trained = Trainer(config).run()
-        folder = config.output_folder / "checkpoint"
-        save_checkpoint(trained.model, trained.tokenizer, folder, torch.float16)
+        suffix = "" if options.save_dtype == "float16" else f"-{options.save_dtype}"
+        folder = config.output_folder / f"checkpoint{suffix}"
+        save_checkpoint(trained.model, trained.tokenizer, folder, SAVE_DTYPES[options.save_dtype])
         print(folder)
 
 

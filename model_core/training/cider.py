@@ -65,8 +65,14 @@ class CiderRecipe(JointRecipe):
         seed = int(torch.randint(2**31, ()))
         generator = torch.Generator(memory.states.device).manual_seed(seed)
         marks = (self._tokenizer.start_id, self._tokenizer.end_id)
+        limit = self._model.config.tasks["caption"].max_new_tokens
         rows = sample_captions(
-            self._model, memory, self._config.samples_per_photo, marks, generator
+            self._model,
+            memory,
+            self._config.samples_per_photo,
+            marks,
+            generator,
+            min(limit, self._config.sample_max_tokens),
         )
         decoder.train()
         return rows

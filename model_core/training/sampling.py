@@ -46,8 +46,9 @@ def sample_captions(
     per_photo: int,
     marks: tuple[int, int],
     generator: torch.Generator,
+    max_tokens: int,
 ) -> list[list[int]]:
-    """``B * per_photo`` rows of ids drawn at temperature 1, each ending with the end mark.
+    """``B * per_photo`` rows of ids drawn at temperature 1, each ending with the end mark or cut.
 
     Args:
         model: Used in the mode it is in; evaluation mode draws without dropout.
@@ -55,6 +56,7 @@ def sample_captions(
         per_photo: Rows drawn from each memory, standing together.
         marks: Ids of the start and the end.
         generator: Of the draws.
+        max_tokens: Of a row, the end mark included.
     """
     start, end = marks
     decoder = model.decoder
@@ -63,7 +65,7 @@ def sample_captions(
     num_layers = model.config.num_decoder_layers
     drawn = torch.full((num_rows, 1), start, device=memory.states.device)
     is_finished = torch.zeros(num_rows, dtype=torch.bool, device=drawn.device)
-    for position in range(model.config.tasks["caption"].max_new_tokens):
+    for position in range(max_tokens):
         positions = torch.full_like(drawn[:, -1], position)
         hidden = decoder.run_layers(decoder.embed(drawn[:, -1], positions), context, 0, num_layers)
         logits = model.exit_logits(model.exit_features(num_layers, hidden)).float()
