@@ -32,6 +32,7 @@ from model_core.evaluation.evaluate import evaluate
 from model_core.preprocessing import MAX_PIXELS, decode_photo
 from model_core.request import MAX_NUM_BEAMS
 from model_core.training.config import TrainConfig
+from model_core.training.heads import save_heads, trains_heads
 from model_core.training.loop import Trainer
 from model_core.training.prepare import SOURCES, prepare
 from model_core.types import Answer
@@ -269,7 +270,10 @@ def _train(options: argparse.Namespace) -> None:
     config = load_config(options.config, TrainConfig, options.overrides)
     trained = Trainer(config).run()
     folder = config.output_folder / "checkpoint"
-    save_checkpoint(trained.model, trained.tokenizer, folder, torch.float16)
+    if trains_heads(config):
+        save_heads(trained.model, config, folder)
+    else:
+        save_checkpoint(trained.model, trained.tokenizer, folder, torch.float16)
     print(folder)
 
 

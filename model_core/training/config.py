@@ -22,6 +22,7 @@ class Objective(StrEnum):
     TEXT = "text"
     JOINT = "joint"
     CIDER = "cider"
+    CLASSIFIER = "classifier"
 
 
 class DataConfig(FrozenConfig):

@@ -94,6 +94,7 @@ class Trainer:
             "step": self.step,
             "loss": float(losses.total.detach()),
             **{f"{name}_loss": float(value) for name, value in losses.parts.items()},
+            **{name: float(value) for name, value in losses.figures.items()},
             "gradient_norm": float(norm),
             "learning_rate": rate,
             "seconds": time.perf_counter() - started,

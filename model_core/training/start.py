@@ -19,9 +19,11 @@ from model_core.errors import ConfigError
 from model_core.model import UnifiedModel
 from model_core.tokenizer import PrunedVocabulary, WordPieceTokenizer
 from model_core.training.cider import CiderRecipe
+from model_core.training.classifier import ClassifierRecipe
 from model_core.training.config import Objective, TrainConfig
 from model_core.training.data import TrainData, normalise_caption, read_captions, read_entailment
 from model_core.training.features import Views, stem_features
+from model_core.training.heads import checkpoint_to_extend, trains_heads
 from model_core.training.joint import JointRecipe
 from model_core.training.recipe import Recipe
 from model_core.training.teacher_forcing import TeacherForcing
@@ -44,9 +46,12 @@ def start_model(config: TrainConfig) -> Start:
 
     Raises:
         CheckpointError: ``start_from`` cannot be loaded.
-        ConfigError: ``start_from`` holds a model of another configuration.
+        ConfigError: ``start_from`` holds a model of another configuration, or is missing where
+            heads are trained for a finished model.
     """
     model_config = load_config(config.model_path, ModelConfig)
+    if trains_heads(config):
+        checkpoint_to_extend(config)
     if config.start_from is not None:
         loaded = load_checkpoint(config.start_from)
         if loaded.model.config != model_config:
@@ -54,6 +59,8 @@ def start_model(config: TrainConfig) -> Start:
                 f"start_from: {config.start_from} holds a model of another configuration than "
                 f"{config.model_path}"
             )
+        if not trains_heads(config):
+            loaded.model.policy_heads.clear()  # they belong to the weights as they were
         return Start(loaded.model, loaded.tokenizer)
     vocabulary = build_vocabulary(config, model_config)
     model = UnifiedModel(model_config, vocabulary.tokenizer.vocabulary_size)
@@ -78,6 +85,8 @@ def build_recipe(config: TrainConfig, model: UnifiedModel, tokenizer: WordPieceT
     if bool((model.encoder.feature_scale == 1).all()):  # no run has shown it photos yet
         standardise_features(model, features)
     data = TrainData(config.data, model.config, tokenizer, features, config.seed)
+    if config.objective is Objective.CLASSIFIER:
+        return ClassifierRecipe(forcing, data, config, tokenizer)
     if config.objective is Objective.CIDER:
         return CiderRecipe(forcing, data, config.loss, tokenizer)
     return JointRecipe(forcing, data, config.loss)
