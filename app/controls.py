@@ -83,16 +83,16 @@ def build_controls(report: PoliciesReport | None, task: str) -> PolicyControls:
         elem_classes="off-presets",
     )
     with gr.Accordion("Own thresholds", open=False) as accordion:
-        own = build_own_controls()
+        own = build_own_controls(report)
     preset.change(open_for_own, preset, accordion, api_visibility="private", show_progress="hidden")
     return PolicyControls(preset, own)
 
 
-def build_own_controls() -> list[gr.components.Component]:
+def build_own_controls(report: PoliciesReport | None) -> list[gr.components.Component]:
     """Kind and value of each site's rule, then the catch-up rule."""
     controls: list[gr.components.Component] = []
     for site in SITES:
-        kinds = rule_kinds(site)
+        kinds = offered_kinds(report, site)
         with gr.Row():
             kind = gr.Dropdown(kinds, value=kinds[-1], label=f"{site}: rule", min_width=140)
             value = gr.Slider(0, 1, value=FIRST_THRESHOLD, step=0.005, label=f"{site}: threshold")
@@ -120,6 +120,11 @@ def rule_kinds(site: str) -> list[str]:
     """Names of the rules a site may have, from the wire format."""
     union = ExitRules.model_fields[site].annotation
     return [get_args(rule.model_fields["kind"].annotation)[0] for rule in get_args(union)]
+
+
+def offered_kinds(report: PoliciesReport | None, site: str) -> list[str]:
+    """The rules of a site that the service's model can follow; all while the service is silent."""
+    return [kind for kind in rule_kinds(site) if report is None or kind in report.kinds]
 
 
 def open_for_own(preset: str | None) -> Any:

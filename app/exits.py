@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from serve.schemas import (
+    ClassifierRule,
     ConfidenceRule,
     Cost,
     DecoderTrace,
@@ -24,7 +25,7 @@ END_MARK = "(end)"
 TOKEN_SITE = "token:"
 
 # None: the trace came without the rules it was made under.
-ScoreRule = NeverRule | FixedDepthRule | SimilarityRule | ConfidenceRule | None
+ScoreRule = NeverRule | FixedDepthRule | SimilarityRule | ClassifierRule | ConfidenceRule | None
 
 
 class CellState(StrEnum):
@@ -148,6 +149,7 @@ def score_name(rule: ScoreRule) -> str:
     names = {
         "similarity": "similarity to the layer before (cosine)",
         "confidence": "probability of the best word piece",
+        "classifier": "estimated chance that full depth says the same",
         "fixed_depth": "layers run",
         "never": "score (none is asked for)",
     }

@@ -32,6 +32,7 @@ from model_core.evaluation.evaluate import evaluate
 from model_core.preprocessing import MAX_PIXELS, decode_photo
 from model_core.request import MAX_NUM_BEAMS
 from model_core.training.config import TrainConfig
+from model_core.training.heads import save_heads, trains_heads
 from model_core.training.loop import Trainer
 from model_core.training.prepare import SOURCES, prepare
 from model_core.types import Answer
@@ -293,7 +294,11 @@ def _train(options: argparse.Namespace) -> None:
         trained = Trainer(config).run()
         suffix = "" if options.save_dtype == "float16" else f"-{options.save_dtype}"
         folder = config.output_folder / f"checkpoint{suffix}"
-        save_checkpoint(trained.model, trained.tokenizer, folder, SAVE_DTYPES[options.save_dtype])
+        dtype = SAVE_DTYPES[options.save_dtype]
+        if trains_heads(config):
+            save_heads(trained.model, config, folder, dtype)
+        else:
+            save_checkpoint(trained.model, trained.tokenizer, folder, dtype)
         print(folder)
 
 

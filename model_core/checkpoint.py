@@ -1,13 +1,12 @@
-"""Checkpoints on disk: safetensors weights, config, tokenizer, and the manifest of their hashes.
+"""Checkpoints on disk: safetensors weights, config, tokenizer, learned heads, and their manifest.
 
 The manifest holds the SHA-256 of every other file, so a damaged or mixed-up checkpoint stops at
 load with the name of the file. Nothing here unpickles.
 """
 
-import hashlib
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from safetensors import SafetensorError
@@ -15,16 +14,18 @@ from safetensors.torch import load_file, save_file
 
 from model_core.config import ModelConfig, parse_config
 from model_core.errors import CheckpointError, ConfigError
+from model_core.heads_file import heads_file, read_heads, remove_heads, write_heads
+from model_core.manifest import check_file, checkpoint_hash, read_manifest, write_manifest
 from model_core.model import UnifiedModel
+from model_core.policy_heads import PolicyHeads
 from model_core.stem import fold_batch_norms
 from model_core.tokenizer import WordPieceTokenizer
 
-FORMAT_VERSION = 1
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 TOKENIZER_FILE = "tokenizer.json"
-MANIFEST_FILE = "manifest.json"
 HASHED_FILES = (WEIGHTS_FILE, CONFIG_FILE, TOKENIZER_FILE)
+HEADS_PREFIX = "policy_heads."
 SHIPPED_CHECKPOINT = Path(__file__).resolve().parent / "weights" / "offramp-s"
 
 
@@ -44,24 +45,26 @@ def default_checkpoint() -> Path:
 def save_checkpoint(
     model: UnifiedModel, tokenizer: WordPieceTokenizer, folder: Path, dtype: torch.dtype
 ) -> None:
-    """Write a checkpoint with its weights in ``dtype``; the batch norms of the stem get folded."""
+    """Write a checkpoint with its weights in ``dtype``; the batch norms of the stem get folded.
+
+    Learned heads that the model has come with it, each kind in a file of its own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     model.eval()
     fold_batch_norms(model.stem)
     weights = {
         name: value.detach().to("cpu", dtype).contiguous()
         for name, value in model.state_dict().items()
-        if not _is_shared_copy(name)
+        if not _is_shared_copy(name) and not name.startswith(HEADS_PREFIX)
     }
     save_file(weights, folder / WEIGHTS_FILE)
     config = json.dumps(model.config.model_dump(mode="json"), indent=2)
     (folder / CONFIG_FILE).write_text(config + "\n", encoding="utf-8")
     (folder / TOKENIZER_FILE).write_text(tokenizer.to_json(), encoding="utf-8")
-    manifest = {
-        "format_version": FORMAT_VERSION,
-        "files": {name: _sha256(folder / name) for name in HASHED_FILES},
-    }
-    (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    for kind, heads in model.policy_heads.items():
+        write_heads(folder, kind, cast(PolicyHeads, heads), dtype)
+    remove_heads(folder, kept=list(model.policy_heads))
+    write_manifest(folder, [*HASHED_FILES, *map(heads_file, model.policy_heads)])
 
 
 def load_checkpoint(folder: Path) -> LoadedCheckpoint:
@@ -70,9 +73,9 @@ def load_checkpoint(folder: Path) -> LoadedCheckpoint:
     Raises:
         CheckpointError: A file is missing, damaged, or does not belong to the others.
     """
-    manifest = _read_manifest(folder)
+    hashes = read_manifest(folder)
     for name in HASHED_FILES:
-        _check_file(folder / name, manifest)
+        check_file(folder / name, hashes)
     try:
         config = parse_config(
             json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")), ModelConfig, CONFIG_FILE
@@ -84,30 +87,8 @@ def load_checkpoint(folder: Path) -> LoadedCheckpoint:
     model = UnifiedModel(config, tokenizer.vocabulary_size)
     fold_batch_norms(model.stem)
     _load_weights(model, {name: value.float() for name, value in weights.items()}, folder)
-    return LoadedCheckpoint(model.eval(), tokenizer, _sha256(folder / MANIFEST_FILE))
-
-
-def _read_manifest(folder: Path) -> dict[str, str]:
-    path = folder / MANIFEST_FILE
-    if not path.is_file():
-        raise CheckpointError(f"{path}: not found; a checkpoint folder holds {MANIFEST_FILE}")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        version, files = manifest["format_version"], dict(manifest["files"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: damaged, not a manifest") from error
-    if version != FORMAT_VERSION:
-        raise CheckpointError(f"{path}: format {version!r}; this version reads {FORMAT_VERSION}")
-    return files
-
-
-def _check_file(path: Path, hashes: dict[str, str]) -> None:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: not found, the checkpoint is incomplete")
-    if _sha256(path) != hashes.get(path.name):
-        raise CheckpointError(
-            f"{path}: does not match {MANIFEST_FILE}; the file is damaged or of another checkpoint"
-        )
+    model.policy_heads.update(read_heads(folder, hashes, config))
+    return LoadedCheckpoint(model.eval(), tokenizer, checkpoint_hash(folder))
 
 
 def _load_weights(model: UnifiedModel, weights: dict[str, torch.Tensor], folder: Path) -> None:
@@ -126,8 +107,3 @@ def _load_weights(model: UnifiedModel, weights: dict[str, torch.Tensor], folder:
 def _is_shared_copy(name: str) -> bool:
     # The word embedding is one parameter under several module names; it is stored once.
     return name.endswith("word_embedding.weight") and name != "word_embedding.weight"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

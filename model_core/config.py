@@ -134,7 +134,7 @@ class ExitConfig(FrozenConfig):
     def _encoder_has_no_head(self) -> Self:
         for site in (ExitSite.IMAGE, ExitSite.TEXT):
             policy = getattr(self, site.value)
-            if policy.needs_logits:
+            if policy.needs_features or policy.learned_kind:
                 raise ValueError(
                     f"{site.value}: policy '{policy.kind}' reads an exit head, which the encoder "
                     "does not have; use never, fixed_depth or similarity"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from model_core.config import ModelConfig
 from model_core.evaluation.flops import FlopModel
+from model_core.policies import ExitPolicy
 from model_core.request import Request
 from model_core.request_encoder import EncodedRequest
 from model_core.types import Cost, StageMs
@@ -18,7 +19,9 @@ class DecoderWork:
         positions_run: Pairs of a position and a layer that were computed, catch-up included.
         position_sum: Sum of the 0-based positions over these pairs; later ones attend to more.
         positions_copied: Pairs that were filled from an exit state (``copy_hidden``).
-        heads_read: Uses of the exit head.
+        features_read: Exit features that were computed.
+        logits_read: Times that the exit head gave logits of them.
+        scores_learned: Scores that learned heads gave.
         deepest: Most layers that any row ran.
         rows_per_step: Rows that ran in each step.
     """
@@ -26,9 +29,18 @@ class DecoderWork:
     positions_run: int = 0
     position_sum: int = 0
     positions_copied: int = 0
-    heads_read: int = 0
+    features_read: int = 0
+    logits_read: int = 0
+    scores_learned: int = 0
     deepest: int = 0
     rows_per_step: list[int] = field(default_factory=list)
+
+    def count_heads(self, policy: ExitPolicy, depth: int, num_layers: int) -> None:
+        """Add what deciding one token took: a policy asks at every depth up to where it leaves."""
+        self.features_read += depth if policy.needs_features else 1
+        self.logits_read += depth if policy.needs_logits else 1
+        if policy.learned_kind:
+            self.scores_learned += min(depth, num_layers - 1)  # full depth needs no score
 
 
 class CostModel:
@@ -77,7 +89,8 @@ class CostModel:
         return DecoderWork(
             positions_run=num_layers * sum(rows_per_step),
             position_sum=num_layers * sum(step * rows for step, rows in enumerate(rows_per_step)),
-            heads_read=sum(rows_per_step),
+            features_read=sum(rows_per_step),
+            logits_read=sum(rows_per_step),
             deepest=num_layers,
         )
 
@@ -97,5 +110,8 @@ class CostModel:
         total = work.positions_run * first + work.position_sum * (second - first)
         total += work.positions_copied * self._flops.copied_key_value()
         total += work.deepest * self._flops.memory_key_value(memory_length)
-        head = self._flops.exit_head(len(request.labels) or self._vocabulary_size)
-        return total + work.heads_read * head
+        total += work.features_read * self._flops.exit_features()
+        num_outputs = len(request.labels) or self._vocabulary_size
+        total += work.logits_read * self._flops.exit_logits(num_outputs)
+        kind = request.exits.decoder.learned_kind
+        return total + (work.scores_learned * self._flops.learned_score(kind) if kind else 0)

@@ -104,12 +104,14 @@ class DecodingStep:
                 continue
             if signals.has_logits:
                 self._choose(group[leaving], take_rows(signals.logits(), leaving))
-            elif labels:
-                self._choose(
-                    group[leaving], self._logits(depth, take_rows(states, leaving), labels)
-                )
+                continue
+            if signals.has_features:
+                features = take_rows(signals.features(), leaving)
             else:
                 features = self._backbone.exit_features(depth, take_rows(states, leaving))
+            if labels:
+                self._choose(group[leaving], self._logits(features, labels))
+            else:
                 self._late_features.append((group[leaving], features))
         return leaves
 
@@ -125,12 +127,13 @@ class DecodingStep:
             mask=None,
             steps=torch.from_numpy(self._steps[group]).to(self._device),
             max_steps=torch.from_numpy(self._max_steps[group]).to(self._device),
-            compute_logits=lambda: self._logits(depth, hidden, labels),
+            compute_features=lambda: self._backbone.exit_features(depth, hidden),
+            compute_logits=lambda features: self._logits(features, labels),
+            compute_learned=self._backbone.learned_score,
         )
 
-    def _logits(self, depth: int, hidden: Tensor, labels: tuple[tuple[str, int], ...]) -> Tensor:
+    def _logits(self, features: Tensor, labels: tuple[tuple[str, int], ...]) -> Tensor:
         """``(N, V)`` logits, or ``(N, number of labels)`` for a task with allowed outputs."""
-        features = self._backbone.exit_features(depth, hidden)
         if not labels:
             return self._backbone.exit_logits(features)
         candidates = torch.tensor([number for _, number in labels], device=self._device)

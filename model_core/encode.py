@@ -23,6 +23,11 @@ class ScoreBoard:
         self.scores = np.zeros((num_rows, num_layers))
         self.thresholds = np.zeros((num_rows, num_layers))
 
+    @property
+    def num_layers(self) -> int:
+        """Depths that can be written down."""
+        return self.scores.shape[1]
+
     def upto(self, row: int, depth: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Scores and thresholds of ``row`` at depths 1..``depth``."""
         return tuple(self.scores[row, :depth].tolist()), tuple(

@@ -13,6 +13,7 @@ from model_core.decoder import Decoder
 from model_core.encoder import DecomposedEncoder
 from model_core.exit_heads import TokenExitHead
 from model_core.layers import DecoderContext, KeyValue, init_weights
+from model_core.policies import ExitSignals
 from model_core.poolers import Poolers
 from model_core.stem import EfficientNetLite
 
@@ -57,6 +58,9 @@ class Backbone(Protocol):
     def exit_logits(self, features: Tensor, candidates: Tensor | None = None) -> Tensor:
         """``(N, V)`` logits of exit features, or of the candidate ids alone."""
 
+    def learned_score(self, kind: str, signals: ExitSignals) -> Tensor:
+        """``(B,)`` score of the heads that were trained for policies of ``kind``."""
+
 
 class UnifiedModel(nn.Module):
     """Image and text in, text out, with an exit after every layer."""
@@ -72,6 +76,8 @@ class UnifiedModel(nn.Module):
         self.apply(init_weights)
         self.exit_head.reset_adapters()
         self.stem = EfficientNetLite(config.stem)
+        # By kind of policy (``model_core.policy_heads``); a checkpoint brings those it was given.
+        self.policy_heads = nn.ModuleDict()
 
     def image_features(self, pixels: Tensor) -> Tensor:
         features: Tensor = self.stem(pixels)
@@ -108,3 +114,7 @@ class UnifiedModel(nn.Module):
 
     def exit_logits(self, features: Tensor, candidates: Tensor | None = None) -> Tensor:
         return self.exit_head.logits(features, candidates)
+
+    def learned_score(self, kind: str, signals: ExitSignals) -> Tensor:
+        score: Tensor = self.policy_heads[kind](signals)
+        return score

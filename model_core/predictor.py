@@ -14,7 +14,9 @@ from model_core.checkpoint import LoadedCheckpoint, load_checkpoint
 from model_core.config import ExitConfig, TaskConfig
 from model_core.errors import ConfigError, InputError
 from model_core.generate import Slots
+from model_core.heads_file import heads_file
 from model_core.policies import ExitSite, FixedDepthPolicy
+from model_core.policy_heads import HEADS
 from model_core.preprocessing import PREPROCESSING_VERSION, prepare_pixels
 from model_core.request import MAX_LENGTH_PENALTY, MAX_NUM_BEAMS, Request
 from model_core.request_encoder import RequestEncoder
@@ -27,7 +29,7 @@ OFFLINE_SLOTS = 16
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a loaded model is."""
+    """What a loaded model is; ``learned_kinds`` of policy are those that it has heads for."""
 
     name: str
     hash: str
@@ -40,6 +42,7 @@ class ModelInfo:
     num_parameters: int
     preprocessing_version: str
     tasks: Mapping[str, TaskConfig]
+    learned_kinds: tuple[str, ...] = ()
 
 
 class Predictor:
@@ -72,7 +75,7 @@ class Predictor:
 
     @property
     def info(self) -> ModelInfo:
-        """Name, hash, sizes and tasks."""
+        """Name, hash, sizes, tasks and learned heads."""
         config = self.model.config
         return ModelInfo(
             name=config.name,
@@ -86,6 +89,7 @@ class Predictor:
             num_parameters=sum(value.numel() for value in self.model.parameters()),
             preprocessing_version=PREPROCESSING_VERSION,
             tasks=config.tasks,
+            learned_kinds=tuple(self.model.policy_heads),
         )
 
     def request(
@@ -177,6 +181,12 @@ class Predictor:
             if policy.min_depth > limit:
                 raise InputError(
                     f"{site}.min_depth: {policy.min_depth} exceeds the model's {limit} layers"
+                )
+            kind = policy.learned_kind
+            if kind is not None and kind not in self.model.policy_heads:
+                raise InputError(
+                    f"{site}: policy '{kind}' needs learned heads ({heads_file(kind)}), which this "
+                    f"checkpoint does not have; {HEADS[kind].command} makes them"
                 )
 
     def new_slots(self, num_slots: int) -> Slots:

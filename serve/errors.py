@@ -29,6 +29,7 @@ _PARENTS: dict[str, type[BaseModel]] = {
     "never": schemas.NeverRule,
     "fixed_depth": schemas.FixedDepthRule,
     "similarity": schemas.SimilarityRule,
+    "classifier": schemas.ClassifierRule,
     "confidence": schemas.ConfidenceRule,
     "decay": schemas.ThresholdDecay,
 }

@@ -3,11 +3,13 @@
 Only the shipped presets can be named over HTTP, never a file.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from model_core.config import ExitConfig, PresetConfig, load_preset, parse_config, preset_names
 from model_core.errors import ConfigError
 from model_core.policies import POLICIES, ExitSite, FixedDepthPolicy
+from model_core.policy_heads import usable_kinds
 from serve import schemas
 from serve.errors import InvalidInputError, describe_value
 
@@ -32,7 +34,15 @@ class ChosenPolicy:
 class PolicyBook:
     """The presets, the default among them, and the limits of the model they apply to."""
 
-    def __init__(self, default: str, num_encoder_layers: int, num_decoder_layers: int) -> None:
+    def __init__(
+        self,
+        default: str,
+        num_encoder_layers: int,
+        num_decoder_layers: int,
+        learned_kinds: Sequence[str] = (),
+    ) -> None:
+        """``learned_kinds`` of policy are those that the model has heads for."""
+        self._kinds = usable_kinds(POLICIES, learned_kinds)
         self._presets: dict[str, PresetConfig] = {
             name: load_preset(name) for name in preset_names()
         }
@@ -74,7 +84,7 @@ class PolicyBook:
             )
             for name, preset in self._presets.items()
         ]
-        return schemas.PoliciesReport(default=self._default, presets=presets, kinds=list(POLICIES))
+        return schemas.PoliciesReport(default=self._default, presets=presets, kinds=self._kinds)
 
     def _preset(self, name: str) -> PresetConfig:
         try:

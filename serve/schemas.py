@@ -46,6 +46,14 @@ class SimilarityRule(WireModel):
     min_depth: int = Field(default=1, ge=1, le=1000)
 
 
+class ClassifierRule(WireModel):
+    """Leave when trained heads expect full depth to choose the same (decoder only)."""
+
+    kind: Literal["classifier"]
+    threshold: float = Field(ge=0.0, le=1.0)
+    min_depth: int = Field(default=1, ge=1, le=1000)
+
+
 class ConfidenceRule(WireModel):
     """Leave when the largest probability of the exit head is high enough (decoder only)."""
 
@@ -56,7 +64,8 @@ class ConfidenceRule(WireModel):
 
 EncoderRule = Annotated[NeverRule | FixedDepthRule | SimilarityRule, Field(discriminator="kind")]
 DecoderRule = Annotated[
-    NeverRule | FixedDepthRule | SimilarityRule | ConfidenceRule, Field(discriminator="kind")
+    NeverRule | FixedDepthRule | SimilarityRule | ClassifierRule | ConfidenceRule,
+    Field(discriminator="kind"),
 ]
 
 

@@ -7,7 +7,7 @@ that is cancelled frees its slot; a cache that is down is a cache that misses.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -55,6 +55,8 @@ class ModelInfoLike(Protocol):
     def preprocessing_version(self) -> str: ...
     @property
     def tasks(self) -> Mapping[str, TaskConfig]: ...
+    @property
+    def learned_kinds(self) -> Sequence[str]: ...
 
 
 class PredictorLike(Protocol):
@@ -116,7 +118,10 @@ class Service:
         self.settings = settings
         self.metrics = ServiceMetrics(engine)
         self.policies = PolicyBook(
-            settings.default_policy, self.info.num_encoder_layers, self.info.num_decoder_layers
+            settings.default_policy,
+            self.info.num_encoder_layers,
+            self.info.num_decoder_layers,
+            self.info.learned_kinds,
         )
         self._predictor = predictor
         self._flights: SingleFlight[CachedAnswer] = SingleFlight()

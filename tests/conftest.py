@@ -17,7 +17,7 @@ from serve.cluster import LocalCluster
 from serve.settings import ServeSettings
 from tests.dataset import write_data_folder
 from tests.serving import Served, free_port
-from tests.tiny import TINY_OVERRIDES, photo, randomize, tiny_tokenizer
+from tests.tiny import TINY_OVERRIDES, add_random_heads, photo, randomize, tiny_tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +42,7 @@ def tiny_checkpoint(
     torch.manual_seed(0)
     model = UnifiedModel(tiny_config, tokenizer.vocabulary_size)
     randomize(model)
+    add_random_heads(model)
     folder = tmp_path_factory.mktemp("checkpoint")
     save_checkpoint(model, tokenizer, folder, torch.float32)
     return folder

@@ -15,6 +15,7 @@ from model_core.kv_cache import BlockContext, SlotCache
 from model_core.layers import Packing, TeacherForcedContext
 from model_core.policies import (
     AnyPolicy,
+    ClassifierPolicy,
     ConfidencePolicy,
     FixedDepthPolicy,
     NeverPolicy,
@@ -31,6 +32,7 @@ DECODER_POLICIES: dict[str, AnyPolicy] = {
     "similarity": SimilarityPolicy(threshold=0.4),
     "similarity_decay": SimilarityPolicy(threshold=0.5, decay=ThresholdDecay(beta=0.8, tau=4)),
     "confidence": ConfidencePolicy(threshold=0.25),
+    "classifier": ClassifierPolicy(threshold=0.6),
     "confidence_late": ConfidencePolicy(threshold=0.2, min_depth=2),
 }
 

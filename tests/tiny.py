@@ -8,6 +8,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from model_core.model import UnifiedModel
+from model_core.policy_heads import HEADS
 from model_core.tokenizer import SPECIAL_PIECES, WordPieceTokenizer
 
 TINY_OVERRIDES = (
@@ -92,3 +93,14 @@ def randomize(model: UnifiedModel) -> None:
                 is_quiet = "mlp" in name or "cross_out" in name
                 value.normal_(std=0.1 if is_quiet else 0.8, generator=generator)
         model.decoder.position.weight.normal_(std=3.0, generator=generator)
+
+
+def add_random_heads(model: UnifiedModel) -> None:
+    """Learned heads of every kind, whose scores differ between rows and depths."""
+    generator = torch.Generator().manual_seed(8)
+    for kind, (heads_class, _) in HEADS.items():
+        heads = heads_class(model.config)
+        with torch.no_grad():
+            for value in heads.parameters():
+                value.normal_(std=0.5, generator=generator)
+        model.policy_heads[kind] = heads

@@ -49,7 +49,10 @@ def add_calibrate(commands: Any) -> None:
         default=CostMeasure.FLOPS.value,
         help="what to save; flops and layers are counted, wall is measured at batch size 1",
     )
-    parser.add_argument("--decoder-policies", default=",".join(DECODER_KINDS), help="by commas")
+    parser.add_argument(
+        "--decoder-policies",
+        help=f"by commas: {', '.join(DECODER_KINDS)}; default all that the model has heads for",
+    )
     parser.add_argument("--encoder-policies", default=",".join(ENCODER_KINDS), help="by commas")
     parser.add_argument("--seed", type=int, default=0)
     add_feature_cache(parser)
@@ -78,7 +81,7 @@ def add_sweep(commands: Any) -> None:
         "--policies",
         default="",
         help=f"by commas: {', '.join([*FAMILIES, PRESETS, ORACLE])}, single presets or YAML "
-        "files; default all",
+        "files; default all that the model has heads for",
     )
     add_feature_cache(parser)
     parser.set_defaults(run=_sweep)
@@ -99,7 +102,9 @@ def add_report(commands: Any) -> None:
 
 def _calibrate(options: argparse.Namespace) -> None:
     goal = Goal(options.target, options.confidence, CostMeasure(options.cost))
-    decoder_kinds = split_names("--decoder-policies", options.decoder_policies, DECODER_KINDS)
+    decoder_kinds = None
+    if options.decoder_policies is not None:
+        decoder_kinds = split_names("--decoder-policies", options.decoder_policies, DECODER_KINDS)
     encoder_kinds = split_names("--encoder-policies", options.encoder_policies, ENCODER_KINDS)
     path = preset_path(options.write) if options.write else None
     workload = load_workload(options, load_predictor(options))
@@ -118,7 +123,7 @@ def _sweep(options: argparse.Namespace) -> None:
     sizes = split_numbers("--batch-sizes", options.batch_sizes) if options.batch_sizes else []
     predictor = load_predictor(options)
     depths = Depths(predictor.info.num_encoder_layers, predictor.info.num_decoder_layers)
-    points = sweep_points(names, options.task, depths)
+    points = sweep_points(names, options.task, depths, predictor.info.learned_kinds)
     stem = f"{options.task}-with-premise" if options.with_premise else options.task
     path = options.out / f"{stem}.json"
     workload = load_workload(options, predictor)

@@ -25,6 +25,7 @@ from model_core.evaluation.search import Search, SearchSpace, safe_to_cheap, spr
 from model_core.evaluation.statistics import examples_needed
 from model_core.evaluation.trials import CostMeasure, Goal, Part, Trial
 from model_core.evaluation.workload import Workload
+from model_core.policy_heads import usable_kinds
 
 SEARCH_FRACTION = 1 / 3  # the order needs fewer photos than the proof
 MAX_TESTED = 24
@@ -74,7 +75,7 @@ class Calibration:
 def calibrate(
     workload: Workload,
     goal: Goal,
-    decoder_kinds: Sequence[str] = DECODER_KINDS,
+    decoder_kinds: Sequence[str] | None = None,
     encoder_kinds: Sequence[str] = ENCODER_KINDS,
     seed: int = 0,
 ) -> Calibration:
@@ -83,7 +84,7 @@ def calibrate(
     Args:
         workload: The model and the labelled examples.
         goal: What to keep, and what to save.
-        decoder_kinds: Kinds of policy that the decoder may have.
+        decoder_kinds: Kinds of policy that the decoder may have; None: all that the model can use.
         encoder_kinds: Kinds of policy that the encoder may have.
         seed: Of the split into parts and of the bootstrap.
 
@@ -92,6 +93,8 @@ def calibrate(
     """
     parts = split_photos(workload.examples, seed)
     search_part = Part("search", workload.part(parts.search), goal, seed)
+    if decoder_kinds is None:
+        decoder_kinds = usable_kinds(DECODER_KINDS, workload.predictor.info.learned_kinds)
     space = _space(workload, goal, decoder_kinds, encoder_kinds)
     safest = search_part.kept_by_no_change
     searched = Search(space, goal, search_part.run, safest).run()

@@ -7,6 +7,7 @@ softmax are left out, as there. A test compares both.
 from dataclasses import dataclass
 
 from model_core.config import ModelConfig, StemConfig
+from model_core.policy_heads import HEADS
 from model_core.stem import FIRST_CHANNELS, scaled_stages
 
 
@@ -43,8 +44,19 @@ class FlopModel:
 
     def exit_head(self, num_outputs: int) -> int:
         """One use of the exit head: adapter and logits."""
-        width = self.config.hidden_size
-        return 4 * width * self.config.adapter_size + 2 * width * num_outputs
+        return self.exit_features() + self.exit_logits(num_outputs)
+
+    def exit_features(self) -> int:
+        """The adapter of one depth."""
+        return 4 * self.config.hidden_size * self.config.adapter_size
+
+    def exit_logits(self, num_outputs: int) -> int:
+        """Logits of so many words."""
+        return 2 * self.config.hidden_size * num_outputs
+
+    def learned_score(self, kind: str) -> int:
+        """One score of the learned heads of a kind of policy, exit features not included."""
+        return HEADS[kind].heads_class.flops(self.config)
 
     def copied_key_value(self) -> int:
         """Keys and values of one position at one skipped layer (``copy_hidden``)."""

@@ -11,6 +11,7 @@ from model_core.policies import AnyPolicy, ExitPolicy, ExitSite, FixedDepthPolic
 
 THRESHOLDS: Mapping[str, tuple[float, ...]] = {
     "confidence": (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1),
+    "classifier": (0.99, 0.98, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.3),
     "similarity": (0.999, 0.995, 0.99, 0.985, 0.98, 0.97, 0.95, 0.925, 0.9, 0.85, 0.8, 0.7),
 }
 FIXED_DEPTH = "fixed_depth"

@@ -1,7 +1,7 @@
 """The points of a sweep: fixed depths, the threshold grid of every dynamic policy, presets."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from model_core.config import CatchUp, ExitConfig, load_preset, preset_names
@@ -13,6 +13,7 @@ from model_core.evaluation.grids import (
     policies_of,
 )
 from model_core.policies import AnyPolicy, FixedDepthPolicy
+from model_core.policy_heads import HEADS
 
 FULL = "full"
 FIXED_DECODER = "fixed_decoder"
@@ -95,7 +96,12 @@ def _families() -> dict[str, Family]:
 FAMILIES: Mapping[str, Family] = _families()
 
 
-def sweep_points(selection: Sequence[str], task: str, depths: Depths) -> list[SweepPoint]:
+def sweep_points(
+    selection: Sequence[str],
+    task: str,
+    depths: Depths,
+    learned_kinds: Collection[str] = tuple(HEADS),
+) -> list[SweepPoint]:
     """The points of the chosen families, presets and YAML files, in order; oracles are apart.
 
     Args:
@@ -103,12 +109,13 @@ def sweep_points(selection: Sequence[str], task: str, depths: Depths) -> list[Sw
             presets and YAML files; empty means everything.
         task: Its exits are taken from a preset.
         depths: Layers of the model.
+        learned_kinds: Kinds of policy that the model has heads for; everything leaves out others.
 
     Raises:
         ConfigError: A name is none of these.
     """
     points: list[SweepPoint] = []
-    for name in selection or [*FAMILIES, PRESETS]:
+    for name in selection or [*_usable_families(depths, learned_kinds), PRESETS]:
         if name in FAMILIES:
             settings = FAMILIES[name](depths)
             points += [SweepPoint(name, describe_exits(exits), exits) for exits in settings]
@@ -117,6 +124,14 @@ def sweep_points(selection: Sequence[str], task: str, depths: Depths) -> list[Sw
         elif name not in (ORACLE, FULL):
             points.append(_preset(name, task))
     return points
+
+
+def _usable_families(depths: Depths, learned_kinds: Collection[str]) -> list[str]:
+    needed = {
+        name: {exits.decoder.learned_kind for exits in settings(depths)} - {None}
+        for name, settings in FAMILIES.items()
+    }
+    return [name for name, kinds in needed.items() if kinds <= set(learned_kinds)]
 
 
 def _preset(name: str, task: str) -> SweepPoint:

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from model_core.policies.base import ExitDecision, ExitPolicy, ExitSignals, ExitSite, decide
+from model_core.policies.classifier import ClassifierPolicy
 from model_core.policies.confidence import ConfidencePolicy
 from model_core.policies.fixed_depth import FixedDepthPolicy
 from model_core.policies.never import NeverPolicy
@@ -14,17 +15,19 @@ POLICIES: dict[str, type[ExitPolicy]] = {
     "never": NeverPolicy,
     "fixed_depth": FixedDepthPolicy,
     "similarity": SimilarityPolicy,
+    "classifier": ClassifierPolicy,
     "confidence": ConfidencePolicy,
 }
 
 AnyPolicy = Annotated[
-    NeverPolicy | FixedDepthPolicy | SimilarityPolicy | ConfidencePolicy,
+    NeverPolicy | FixedDepthPolicy | SimilarityPolicy | ClassifierPolicy | ConfidencePolicy,
     Field(discriminator="kind"),
 ]
 
 __all__ = [
     "POLICIES",
     "AnyPolicy",
+    "ClassifierPolicy",
     "ConfidencePolicy",
     "ExitDecision",
     "ExitPolicy",

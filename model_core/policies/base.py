@@ -34,8 +34,11 @@ class ExitSignals:
         mask: ``(B, T)``, True at real tokens; None when all are.
         steps: ``(B,)`` 0-based decoding step of each row; zeros in the encoder.
         max_steps: ``(B,)`` most steps each row may take; ones in the encoder.
-        compute_logits: Gives ``(B, V)`` logits of the exit head here; None in the encoder. It is
-            called at most once, and only when a policy asks.
+        compute_features: Gives the ``(B, D)`` exit features here; None in the encoder. Like the
+            next two it is called at most once, and only when a policy asks.
+        compute_logits: Gives the ``(B, V)`` logits of these features.
+        compute_learned: Gives the ``(B,)`` score of the heads that were trained for a kind of
+            policy, from these signals.
     """
 
     depth: int
@@ -45,13 +48,34 @@ class ExitSignals:
     mask: Tensor | None
     steps: Tensor
     max_steps: Tensor
-    compute_logits: Callable[[], Tensor] | None = None
+    compute_features: Callable[[], Tensor] | None = None
+    compute_logits: Callable[[Tensor], Tensor] | None = None
+    compute_learned: "Callable[[str, ExitSignals], Tensor] | None" = None
+    _features: Tensor | None = field(default=None, repr=False)
     _logits: Tensor | None = field(default=None, repr=False)
+    _learned: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     @property
     def num_rows(self) -> int:
         """Rows in this group."""
         return self.hidden.shape[0]
+
+    @property
+    def has_features(self) -> bool:
+        """True once the exit features of this depth are there, for whoever leaves here."""
+        return self._features is not None
+
+    def features(self) -> Tensor:
+        """``(B, D)`` exit features at this depth, computed on the first call.
+
+        Raises:
+            ValueError: This site has no exit head.
+        """
+        if self._features is None:
+            if self.compute_features is None:
+                raise ValueError("this exit site has no head; use a hidden-state policy here")
+            self._features = self.compute_features()
+        return self._features
 
     @property
     def has_logits(self) -> bool:
@@ -67,8 +91,20 @@ class ExitSignals:
         if self._logits is None:
             if self.compute_logits is None:
                 raise ValueError("this exit site has no head; use a hidden-state policy here")
-            self._logits = self.compute_logits()
+            self._logits = self.compute_logits(self.features())
         return self._logits
+
+    def learned_score(self, kind: str) -> Tensor:
+        """``(B,)`` score of the heads trained for policies of ``kind``, computed on the first call.
+
+        Raises:
+            ValueError: This site has no such heads.
+        """
+        if kind not in self._learned:
+            if self.compute_learned is None:
+                raise ValueError(f"this exit site has no learned heads; policy '{kind}' needs them")
+            self._learned[kind] = self.compute_learned(kind, self)
+        return self._learned[kind]
 
 
 class ExitPolicy(BaseModel):
@@ -84,6 +120,16 @@ class ExitPolicy(BaseModel):
     def needs_logits(self) -> bool:
         """True when the score reads the exit head, which encoders do not have."""
         return False
+
+    @property
+    def needs_features(self) -> bool:
+        """True when the score reads the exit features, of which logits are made."""
+        return self.needs_logits
+
+    @property
+    def learned_kind(self) -> str | None:
+        """Kind of the learned heads that give the score (``model_core.policy_heads``), if any."""
+        return None
 
     def score(self, signals: ExitSignals) -> Tensor:
         """``(B,)`` how safe it is to stop here, higher is safer."""

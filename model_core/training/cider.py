@@ -14,6 +14,7 @@ from model_core.training.config import LossConfig
 from model_core.training.data import IGNORED_TARGET, TrainBatch, TrainData
 from model_core.training.joint import JointRecipe
 from model_core.training.losses import imitation_loss, self_critical_loss
+from model_core.training.recipe import StepLosses
 from model_core.training.reward import CiderReward, DrawnCaption
 from model_core.training.sampling import sample_captions
 from model_core.training.teacher_forcing import Depths, Memory, TeacherForcing
@@ -35,7 +36,7 @@ class CiderRecipe(JointRecipe):
         self._tokenizer = tokenizer
         self._reward = CiderReward(data.references)
 
-    def _caption_parts(self, batch: TrainBatch, image: Tensor, depths: Depths) -> dict[str, Tensor]:
+    def _caption_losses(self, batch: TrainBatch, image: Tensor, depths: Depths) -> StepLosses:
         memory = self._caption_memory(batch, image, depths)
         rows = self._draw(memory)
         rewards = self._rewards(batch, rows)
@@ -53,11 +54,11 @@ class CiderRecipe(JointRecipe):
         imitation = last.new_zeros(())
         for logits in shallow:
             imitation = imitation + imitation_loss(logits, last) / len(shallow)
-        return {
-            "caption_loss": reward_loss + self._config.imitation_weight * imitation,
-            "imitation_loss": imitation,
-            "reward": rewards.mean(),
-        }
+        return StepLosses(
+            reward_loss + self._config.imitation_weight * imitation,
+            {"caption": reward_loss, "imitation": imitation},
+            {"reward": rewards.mean()},
+        )
 
     def _draw(self, memory: Memory) -> list[list[int]]:
         decoder = self._model.decoder

@@ -23,6 +23,7 @@ class Objective(StrEnum):
     JOINT = "joint"
     CIDER = "cider"
     CONTRASTIVE = "contrastive"
+    CLASSIFIER = "classifier"
 
 
 class DataConfig(FrozenConfig):

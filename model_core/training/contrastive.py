@@ -41,4 +41,4 @@ class ContrastiveRecipe:
         loss = matching_loss(
             self._forcing, image, batch.caption_texts, self._data.pad_id, depths.text
         )
-        return StepLosses(loss, {"contrastive_loss": loss.detach()})
+        return StepLosses(loss, {"contrastive": loss.detach()})

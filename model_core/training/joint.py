@@ -40,26 +40,28 @@ class JointRecipe:
         rng = np.random.default_rng((self._data.seed, step, 2))
         depths = draw_depths(self._model.config, self._config, rng)
         image = self._forcing.encode_image(batch.features, depths.image)
-        parts = self._caption_parts(batch, image, depths)
-        total = parts["caption_loss"]
+        captions = self._caption_losses(batch, image, depths)
+        parts = dict(captions.parts)
+        total = captions.total
         if len(batch.pair_labels):
-            parts["entailment_loss"] = self._entailment_loss(batch, image, depths)
-            total = total + self._config.entailment_weight * parts["entailment_loss"]
+            parts["entailment"] = self._entailment_loss(batch, image, depths)
+            total = total + self._config.entailment_weight * parts["entailment"]
         if self._text_pairs is not None:
             drawn = self._text_pairs.draw(rng)
-            parts["text_entailment_loss"] = self._text_loss(drawn, depths, device)
-            total = total + self._config.entailment_weight * parts["text_entailment_loss"]
+            parts["text_entailment"] = self._text_loss(drawn, depths, device)
+            total = total + self._config.entailment_weight * parts["text_entailment"]
         if self._model.poolers is not None:
             # One caption of each photo: the others cost as much and bring no new negatives.
             one_each = batch.caption_texts[:: len(batch.caption_texts) // len(image)]
-            parts["contrastive_loss"] = matching_loss(
+            parts["contrastive"] = matching_loss(
                 self._forcing, image, one_each, self._data.pad_id, depths.text
             )
-            total = total + self._config.contrastive_weight * parts["contrastive_loss"]
-        return StepLosses(total, {name: value.detach() for name, value in parts.items()})
+            total = total + self._config.contrastive_weight * parts["contrastive"]
+        detached = {name: value.detach() for name, value in parts.items()}
+        return StepLosses(total, detached, captions.figures)
 
-    def _caption_parts(self, batch: TrainBatch, image: Tensor, depths: Depths) -> dict[str, Tensor]:
-        """``caption_loss``, and whatever else the metrics should hold."""
+    def _caption_losses(self, batch: TrainBatch, image: Tensor, depths: Depths) -> StepLosses:
+        """What captions add to the step."""
         loss = self._forcing.sentence_loss(
             batch.caption_inputs,
             batch.caption_targets,
@@ -67,7 +69,7 @@ class JointRecipe:
             depths.decoder,
             self._config.label_smoothing,
         )
-        return {"caption_loss": loss}
+        return StepLosses(loss, {"caption": loss})
 
     def _caption_memory(self, batch: TrainBatch, image: Tensor, depths: Depths) -> Memory:
         text = self._forcing.encode_text(batch.instruction, None, depths.text)

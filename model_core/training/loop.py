@@ -93,7 +93,8 @@ class Trainer:
         return {
             "step": self.step,
             "loss": float(losses.total.detach()),
-            **{name: float(value) for name, value in losses.parts.items()},
+            **{f"{name}_loss": float(value) for name, value in losses.parts.items()},
+            **{name: float(value) for name, value in losses.figures.items()},
             "gradient_norm": float(norms.norm()),
             "learning_rate": rate,
             "seconds": time.perf_counter() - started,

@@ -1,6 +1,8 @@
 """What a recipe is: the losses of any step, everything random drawn from the seed and the step."""
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
@@ -10,10 +12,11 @@ AnyBatch = TypeVar("AnyBatch", bound=Any)
 
 
 class StepLosses(NamedTuple):
-    """What the step minimises, and its parts by name for the metrics."""
+    """What the step minimises, its parts by name for the metrics, and other figures beside them."""
 
     total: Tensor
     parts: dict[str, Tensor]
+    figures: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class Recipe(Protocol):

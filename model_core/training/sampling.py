@@ -1,4 +1,4 @@
-"""Captions drawn from the model at full depth, for the CIDEr recipe.
+"""Captions of the model at full depth, drawn or its likeliest, for recipes that need its own words.
 
 Several captions of one photo share its memory. Training alone samples; answers come from ``Slots``.
 """
@@ -45,7 +45,7 @@ def sample_captions(
     memory: Memory,
     per_photo: int,
     marks: tuple[int, int],
-    generator: torch.Generator,
+    generator: torch.Generator | None,
     max_tokens: int,
 ) -> list[list[int]]:
     """``B * per_photo`` rows of ids drawn at temperature 1, each ending with the end mark or cut.
@@ -55,7 +55,7 @@ def sample_captions(
         memory: ``(B, M, D)``.
         per_photo: Rows drawn from each memory, standing together.
         marks: Ids of the start and the end.
-        generator: Of the draws.
+        generator: Of the draws; None takes the likeliest token each time, as an answer does.
         max_tokens: Of a row, the end mark included.
     """
     start, end = marks
@@ -69,7 +69,10 @@ def sample_captions(
         positions = torch.full_like(drawn[:, -1], position)
         hidden = decoder.run_layers(decoder.embed(drawn[:, -1], positions), context, 0, num_layers)
         logits = model.exit_logits(model.exit_features(num_layers, hidden)).float()
-        token = torch.multinomial(logits.softmax(-1), 1, generator=generator)
+        if generator is None:
+            token = logits.argmax(-1, keepdim=True)
+        else:
+            token = torch.multinomial(logits.softmax(-1), 1, generator=generator)
         token[is_finished] = end
         is_finished |= token[:, 0] == end
         drawn = torch.cat([drawn, token], dim=1)

@@ -20,10 +20,12 @@ from model_core.model import UnifiedModel
 from model_core.stem import fold_batch_norms
 from model_core.tokenizer import PrunedVocabulary, WordPieceTokenizer
 from model_core.training.cider import CiderRecipe
+from model_core.training.classifier import ClassifierRecipe
 from model_core.training.config import Objective, TrainConfig
 from model_core.training.contrastive import ContrastiveRecipe
 from model_core.training.data import TrainData, normalise_caption, read_captions, read_entailment
 from model_core.training.features import Views, stem_features
+from model_core.training.heads import checkpoint_to_extend, trains_heads
 from model_core.training.joint import JointRecipe
 from model_core.training.recipe import Recipe
 from model_core.training.teacher_forcing import TeacherForcing, image_tokens
@@ -46,11 +48,16 @@ def start_model(config: TrainConfig) -> Start:
 
     Raises:
         CheckpointError: ``start_from`` cannot be loaded.
-        ConfigError: ``start_from`` holds a model of another configuration.
+        ConfigError: ``start_from`` holds a model of another configuration, or is missing where
+            heads are trained for a finished model.
     """
     model_config = load_config(config.model_path, ModelConfig)
+    if trains_heads(config):
+        checkpoint_to_extend(config)
     if config.start_from is not None:
         loaded = load_checkpoint(config.start_from)
+        if not trains_heads(config):
+            loaded.model.policy_heads.clear()  # they belong to the weights as they were
         return Start(_as_configured(loaded.model, model_config, config), loaded.tokenizer)
     vocabulary = build_vocabulary(config, model_config)
     model = UnifiedModel(model_config, vocabulary.tokenizer.vocabulary_size)
@@ -98,6 +105,8 @@ def build_recipe(config: TrainConfig, model: UnifiedModel, tokenizer: WordPieceT
     data = TrainData(config.data, model.config, tokenizer, features, config.seed)
     if config.objective is Objective.CONTRASTIVE:
         return ContrastiveRecipe(forcing, data, config.loss)
+    if config.objective is Objective.CLASSIFIER:
+        return ClassifierRecipe(forcing, data, config, tokenizer)
     pairs = None
     if config.data.text_folder is not None:
         pairs = TextPairs(config.data, config.data.text_folder, model.config, tokenizer)

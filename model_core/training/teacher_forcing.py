@@ -1,5 +1,8 @@
 """The forward pass of every recipe: encode to drawn depths, decode whole targets, sum losses."""
 
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +12,7 @@ from torch import Tensor
 from model_core.config import ModelConfig
 from model_core.layers import Packing, TeacherForcedContext
 from model_core.model import UnifiedModel
+from model_core.policies import ExitSignals
 from model_core.training.config import LossConfig
 from model_core.training.data import IGNORED_TARGET
 from model_core.training.losses import caption_loss, deep_supervision
@@ -115,6 +119,56 @@ class TeacherForcing:
                 for features in self.exit_features(starts, packing, memory, exits)
             ]
         )
+
+    def signals(
+        self, inputs: Tensor, packing: Packing, memory: Memory, max_steps: int
+    ) -> list[ExitSignals]:
+        """What a policy would see of the packed ``(R, T)`` inputs at depths 1..L.
+
+        ``max_steps`` is the most steps that their task may take.
+        """
+        return self._signals(inputs, packing, memory, max_steps, self.model.exit_logits)
+
+    def label_signals(self, memory: Memory) -> list[ExitSignals]:
+        """What a policy would see of the one step that answers with a label, at depths 1..L."""
+        states, candidates = memory.states, self._label_ids.to(memory.states.device)
+        starts = torch.full((len(states), 1), self._start_id, device=states.device)
+        packing = Packing(torch.ones_like(starts, dtype=torch.bool))
+        return self._signals(
+            starts, packing, memory, 1, lambda rows: self.model.exit_logits(rows, candidates)
+        )
+
+    def _signals(
+        self,
+        inputs: Tensor,
+        packing: Packing,
+        memory: Memory,
+        max_steps: int,
+        compute_logits: Callable[[Tensor], Tensor],
+    ) -> list[ExitSignals]:
+        decoder = self.model.decoder
+        context = TeacherForcedContext(decoder.layers, packing, memory.states, memory.mask)
+        positions = packing.pack(
+            torch.arange(inputs.shape[1], device=inputs.device).expand_as(inputs)
+        )
+        states = [decoder.embed(packing.pack(inputs), positions)]
+        for layer in range(self.model.config.num_decoder_layers):
+            states.append(decoder.run_layers(states[-1], context, layer, layer + 1))
+        return [
+            ExitSignals(
+                depth=depth,
+                num_layers=self.model.config.num_decoder_layers,
+                hidden=hidden[:, None],
+                previous=previous[:, None],
+                mask=None,
+                steps=positions,
+                max_steps=torch.full_like(positions, max_steps),
+                compute_features=partial(self.model.exit_features, depth, hidden),
+                compute_logits=compute_logits,
+                compute_learned=self.model.learned_score,
+            )
+            for depth, (previous, hidden) in enumerate(pairwise(states), start=1)
+        ]
 
     def exit_features(
         self, inputs: Tensor, packing: Packing, memory: Memory, exits: tuple[int, ...]

@@ -36,7 +36,7 @@ class TextRecipe:
         label = self._forcing.label_loss(
             batch.pair_labels, self._memory(batch.pair_texts, depths.text), depths.decoder
         )
-        parts = {"sentence_loss": sentence.detach(), "entailment_loss": label.detach()}
+        parts = {"sentence": sentence.detach(), "entailment": label.detach()}
         return StepLosses(sentence + self._config.entailment_weight * label, parts)
 
     def _memory(self, token_ids: Tensor, depth: int) -> Memory:

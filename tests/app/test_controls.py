@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 
 from app.client import Client
-from app.controls import OWN, fetch_policies, offered, own_rules, policy_choice, rule_kinds
+from app.controls import (
+    OWN,
+    fetch_policies,
+    offered,
+    offered_kinds,
+    own_rules,
+    policy_choice,
+    rule_kinds,
+)
 from app.errors import InputError
 from serve.schemas import (
     ConfidenceRule,
@@ -39,7 +47,18 @@ def test_service_that_is_down_leaves_own_thresholds(down_client: Client) -> None
 
 def test_rule_kinds_are_those_of_the_wire_format() -> None:
     assert rule_kinds("image") == ["never", "fixed_depth", "similarity"]
-    assert rule_kinds("decoder") == ["never", "fixed_depth", "similarity", "confidence"]
+    assert rule_kinds("decoder") == [
+        *("never", "fixed_depth", "similarity", "classifier", "confidence")
+    ]
+
+
+def test_rule_that_the_model_has_no_heads_for_is_not_offered(policies: PoliciesReport) -> None:
+    assert offered_kinds(policies, "decoder") == [
+        *("never", "fixed_depth", "similarity", "confidence")
+    ]
+    able = policies.model_copy(update={"kinds": [*policies.kinds, "classifier"]})
+    assert offered_kinds(able, "decoder") == offered_kinds(None, "decoder") == rule_kinds("decoder")
+    assert offered_kinds(able, "image") == rule_kinds("image")
 
 
 def test_own_values_become_rules(own_values: tuple[Any, ...]) -> None:

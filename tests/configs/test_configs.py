@@ -41,7 +41,7 @@ def test_header_comment_gives_a_command(path: Path) -> None:
     [
         ("model", {"offramp-s", "ofa-base"}),
         ("policy", {"full", "balanced", "fast", "similarity", "confidence"}),
-        ("train", {"flickr8k"}),
+        ("train", {"flickr8k", "classifier"}),
         ("serve", {"cpu", "gpu"}),
     ],
 )

@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from model_core.generate import Slots
 from model_core.model import UnifiedModel
 from model_core.policies import (
     AnyPolicy,
+    ClassifierPolicy,
     ConfidencePolicy,
     ExitSignals,
     FixedDepthPolicy,
@@ -42,12 +44,13 @@ from tests.oracle import (
     exits_with,
     full_pass,
 )
-from tests.tiny import randomize, tiny_tokenizer
+from tests.tiny import add_random_heads, randomize, tiny_tokenizer
 
 POLICIES: dict[str, AnyPolicy] = {
     "never": NeverPolicy(),
     "fixed": FixedDepthPolicy(depth=2),
     "similarity": SimilarityPolicy(threshold=0.4),
+    "classifier": ClassifierPolicy(threshold=0.6),
     "confidence": ConfidencePolicy(threshold=0.6),
 }
 
@@ -67,6 +70,7 @@ def searchers(tiny_config: ModelConfig) -> list[Predictor]:
                     value.normal_(std=0.5, generator=generator)
             model.word_embedding.weight.normal_(std=0.8, generator=generator)
             model.exit_head.bias[tokenizer.end_id] = 0.5
+        add_random_heads(model)
         made.append(Predictor(LoadedCheckpoint(model, tokenizer, f"seed {seed}"), dtype="float64"))
     return made
 
@@ -115,7 +119,9 @@ def plain_exit(
             mask=None,
             steps=torch.tensor([step]),
             max_steps=torch.tensor([request.max_new_tokens]),
-            compute_logits=lambda logits=logits: logits,
+            compute_features=partial(model.exit_features, depth, states[depth]),
+            compute_logits=lambda features, logits=logits: logits,
+            compute_learned=model.learned_score,
         )
         if decide(request.exits.decoder, signals).exit_mask.item():
             break

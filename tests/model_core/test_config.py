@@ -57,6 +57,12 @@ def test_policy_with_head_is_refused_in_the_encoder() -> None:
         parse_config({"image": {"kind": "confidence", "threshold": 0.5}}, ExitConfig, "request")
 
 
+@pytest.mark.parametrize("site", ["image", "text"])
+def test_policy_with_learned_heads_is_refused_in_the_encoder(site: str) -> None:
+    with pytest.raises(ConfigError, match=f"{site}: policy 'classifier' reads an exit head"):
+        parse_config({site: {"kind": "classifier", "threshold": 0.5}}, ExitConfig, "request")
+
+
 def test_preset_of_a_task_comes_before_the_default() -> None:
     preset = parse_config(
         {

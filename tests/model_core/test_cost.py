@@ -10,7 +10,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from model_core.config import CatchUp, ExitConfig
 from model_core.evaluation.flops import FlopModel
-from model_core.policies import ConfidencePolicy, FixedDepthPolicy, NeverPolicy, SimilarityPolicy
+from model_core.policies import (
+    ClassifierPolicy,
+    ConfidencePolicy,
+    FixedDepthPolicy,
+    NeverPolicy,
+    SimilarityPolicy,
+)
 from model_core.predictor import Predictor
 from model_core.request import Request
 from model_core.types import Answer, ModalityTrace
@@ -25,22 +31,26 @@ def closed_form(predictor: Predictor, request: Request, answer: Answer) -> tuple
     """Operations from the trace alone, which is possible where there is one beam."""
     encoder, tokens = answer.trace.encoder, answer.trace.decoder.tokens
     config = predictor.model.config
-    head = flop_model(predictor).exit_head(
-        len(request.labels) or predictor.tokenizer.vocabulary_size
-    )
+    flops = flop_model(predictor)
+    num_outputs = len(request.labels) or predictor.tokenizer.vocabulary_size
     is_copying = request.exits.catch_up is CatchUp.COPY_HIDDEN
     decoded = [(token.depth if is_copying else token.computed_depth) for token in tokens]
     copied = [token.computed_depth - run for token, run in zip(tokens, decoded, strict=True)]
     run = layers_form(predictor, request, encoder.image.depth, encoder.text, decoded)
     run += max(token.depth for token in tokens) * memory_form(predictor, request)
     run += sum(copied) * flop_model(predictor).copied_key_value()
-    reads_every_head = request.exits.decoder.needs_logits
-    run += head * sum(token.depth if reads_every_head else 1 for token in tokens)
+    policy = request.exits.decoder
+    for token in tokens:
+        run += flops.exit_features() * (token.depth if policy.needs_features else 1)
+        run += flops.exit_logits(num_outputs) * (token.depth if policy.needs_logits else 1)
+        if policy.learned_kind:
+            run += flops.learned_score(policy.learned_kind) * min(token.depth, 3)
     num_layers = config.num_decoder_layers
     at_full = replace(encoder.text, depth=config.num_encoder_layers)
     all_layers = [num_layers] * len(tokens)
     full = layers_form(predictor, request, config.num_encoder_layers, at_full, all_layers)
-    full += num_layers * memory_form(predictor, request) + head * len(tokens)
+    full += num_layers * memory_form(predictor, request)
+    full += flops.exit_head(num_outputs) * len(tokens)
     return run, full
 
 
@@ -90,8 +100,9 @@ def test_one_beam_costs_what_its_trace_says(
         # A caught-up block looks at masked keys too, which we do not count: it shows at width 8.
         (ExitConfig(decoder=SimilarityPolicy(threshold=0.4)), 0.02),
         (ExitConfig(decoder=ConfidencePolicy(threshold=0.25)), 0.02),
+        (ExitConfig(decoder=ClassifierPolicy(threshold=0.6)), 0.02),
     ],
-    ids=["full", "fixed", "copy", "similarity", "confidence"],
+    ids=["full", "fixed", "copy", "similarity", "confidence", "classifier"],
 )
 def test_operations_of_all_beams_agree_with_the_counter(
     predictor: Predictor, photos: list[Image.Image], exits: ExitConfig, tolerance: float

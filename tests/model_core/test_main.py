@@ -202,7 +202,7 @@ def test_sweep_and_report_fill_a_readme(
         (
             ["calibrate", "--task", "caption", "--decoder-policies", "luck"],
             2,
-            "--decoder-policies: 'luck' is not one of confidence, similarity",
+            "--decoder-policies: 'luck' is not one of confidence, classifier, similarity",
         ),
         (["calibrate", "--task", "caption", "--write", "full"], 2, "preset name 'full'"),
         (["sweep", "--task", "caption", "--policies", "luck"], 2, "policy 'luck': unknown"),

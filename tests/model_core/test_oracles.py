@@ -17,6 +17,7 @@ from model_core.decode_step import DecodingStep
 from model_core.kv_cache import SlotCache
 from model_core.layers import KeyValue, attend
 from model_core.policies import (
+    ClassifierPolicy,
     ConfidencePolicy,
     ExitSignals,
     FixedDepthPolicy,
@@ -108,7 +109,9 @@ def test_threshold_that_cannot_be_reached_equals_never(
         assert got.token_ids == expected.token_ids
 
 
-@pytest.mark.parametrize("name", ["similarity", "confidence", "confidence_late", "fixed"])
+@pytest.mark.parametrize(
+    "name", ["similarity", "confidence", "classifier", "confidence_late", "fixed"]
+)
 @torch.inference_mode()
 def test_every_early_token_is_what_a_full_pass_says_at_its_depth(
     predictor: Predictor, photos: list[Image.Image], name: str
@@ -193,13 +196,18 @@ def test_every_exit_schedule_leaves_the_cache_of_a_full_pass(
     [
         lambda threshold: SimilarityPolicy(threshold=threshold),
         lambda threshold: ConfidencePolicy(threshold=threshold),
+        lambda threshold: ClassifierPolicy(threshold=threshold),
     ],
-    ids=["similarity", "confidence"],
+    ids=["similarity", "confidence", "classifier"],
 )
-def test_raising_a_threshold_never_makes_an_exit_earlier(make_policy: object) -> None:
+@torch.no_grad()
+def test_raising_a_threshold_never_makes_an_exit_earlier(
+    predictor: Predictor, make_policy: object
+) -> None:
     generator = torch.Generator().manual_seed(3)
     hidden = torch.randn(5, 64, 1, 8, generator=generator, dtype=torch.float64).cumsum(0)
     head = torch.randn(8, 20, generator=generator, dtype=torch.float64)
+    heads = predictor.model.policy_heads["classifier"]
     earlier = np.zeros(64, dtype=int)
     for threshold in np.linspace(0.0, 1.0, 21):
         policy = make_policy(float(threshold))  # type: ignore[operator]
@@ -213,7 +221,9 @@ def test_raising_a_threshold_never_makes_an_exit_earlier(make_policy: object) ->
                 mask=None,
                 steps=torch.zeros(64),
                 max_steps=torch.ones(64),
-                compute_logits=lambda depth=depth: hidden[depth].squeeze(1) @ head,
+                compute_features=lambda depth=depth: hidden[depth].squeeze(1),
+                compute_logits=lambda features: features @ head,
+                compute_learned=lambda kind, here: heads(here),
             )
             leaves = decide(policy, signals).exit_mask.numpy() & (depths == 0)
             depths[leaves] = depth

@@ -129,6 +129,7 @@ class FakeInfo:
     vocabulary_size: int = 16
     num_parameters: int = 1000
     preprocessing_version: str = "1"
+    learned_kinds: tuple[str, ...] = ()
     tasks: Mapping[str, TaskConfig] = field(
         default_factory=lambda: {
             "caption": TaskConfig(instruction="what ?", max_new_tokens=8, metric="caption"),

@@ -19,6 +19,7 @@ RULES: dict[str, type[BaseModel]] = {
     "never": schemas.NeverRule,
     "fixed_depth": schemas.FixedDepthRule,
     "similarity": schemas.SimilarityRule,
+    "classifier": schemas.ClassifierRule,
     "confidence": schemas.ConfidenceRule,
 }
 

@@ -14,7 +14,12 @@ from model_core.checkpoint import LoadedCheckpoint
 from model_core.config import CONFIG_ROOT, CatchUp, ExitConfig, ModelConfig, load_config
 from model_core.evaluation.flops import FlopModel
 from model_core.model import UnifiedModel
-from model_core.policies import ConfidencePolicy, FixedDepthPolicy, SimilarityPolicy
+from model_core.policies import (
+    ClassifierPolicy,
+    ConfidencePolicy,
+    FixedDepthPolicy,
+    SimilarityPolicy,
+)
 from model_core.predictor import Predictor
 from model_core.request import Request
 from model_core.tokenizer import WordPieceTokenizer
@@ -29,10 +34,12 @@ SHIPPED_VOCABULARY = 6000  # about that of the shipped tokenizer
         ExitConfig(),
         ExitConfig(image=FixedDepthPolicy(depth=2), decoder=FixedDepthPolicy(depth=1)),
         ExitConfig(decoder=ConfidencePolicy(threshold=0.25)),
+        ExitConfig(decoder=ClassifierPolicy(threshold=0.6)),
+        ExitConfig(decoder=ClassifierPolicy(threshold=1.0)),
         ExitConfig(decoder=SimilarityPolicy(threshold=0.4)),
         ExitConfig(decoder=SimilarityPolicy(threshold=0.4), catch_up=CatchUp.COPY_HIDDEN),
     ],
-    ids=["full", "fixed", "confidence", "similarity", "copy"],
+    ids=["full", "fixed", "confidence", "classifier", "classifier_full", "similarity", "copy"],
 )
 def test_answer_agrees_with_the_counter(
     predictor: Predictor, photos: list[Image.Image], exits: ExitConfig

@@ -29,7 +29,7 @@ def test_every_policy_with_a_threshold_has_a_grid() -> None:
 
 def test_encoder_kinds_are_those_without_a_head() -> None:
     for kind in ENCODER_KINDS:
-        assert not any(policy.needs_logits for policy in policies_of(kind, 4))
+        assert not any(policy.needs_features for policy in policies_of(kind, 4))
 
 
 @pytest.mark.parametrize("kind", THRESHOLDS)

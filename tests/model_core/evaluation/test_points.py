@@ -19,6 +19,11 @@ def test_everything_is_the_default() -> None:
     assert presets == [name for name in preset_names() if name != "full"]
 
 
+def test_everything_leaves_out_what_the_model_has_no_heads_for() -> None:
+    families = {point.family for point in sweep_points([], "caption", DEPTHS, ())}
+    assert {*FAMILIES, PRESETS} - families == {"classifier", "classifier_copy_hidden"}
+
+
 def test_every_dynamic_policy_has_a_curve_over_its_whole_grid() -> None:
     for kind in POLICIES.keys() - {"never", "fixed_depth"}:
         points = sweep_points([kind], "caption", DEPTHS)

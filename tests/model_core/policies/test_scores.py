@@ -9,6 +9,7 @@ from torch import Tensor
 
 from model_core.policies import (
     POLICIES,
+    ClassifierPolicy,
     ConfidencePolicy,
     ExitPolicy,
     ExitSignals,
@@ -37,7 +38,8 @@ def signals(
         mask=None,
         steps=torch.tensor(steps),
         max_steps=torch.tensor([10, 10]),
-        compute_logits=None if logits is None else lambda: logits,
+        compute_features=lambda: torch.zeros(2, 2),
+        compute_logits=None if logits is None else lambda features: logits,
     )
 
 
@@ -49,7 +51,7 @@ def test_similarity_is_the_cosine_of_each_sample_over_all_its_tokens() -> None:
 
 
 def test_similarity_never_asks_for_logits() -> None:
-    def refuse() -> Tensor:
+    def refuse(features: Tensor) -> Tensor:
         raise AssertionError("the exit head was computed")
 
     given = signals()
@@ -82,7 +84,7 @@ def test_confidence_is_the_largest_probability() -> None:
 def test_logits_are_computed_once() -> None:
     calls = []
 
-    def compute() -> Tensor:
+    def compute(features: Tensor) -> Tensor:
         calls.append(1)
         return torch.zeros(2, 3)
 
@@ -91,6 +93,50 @@ def test_logits_are_computed_once() -> None:
     ConfidencePolicy(threshold=0.5).score(given)
     ConfidencePolicy(threshold=0.1).score(given)
     assert calls == [1]
+
+
+def test_classifier_score_is_that_of_the_heads_and_computed_once() -> None:
+    asked: list[tuple[str, ExitSignals]] = []
+
+    def compute(kind: str, given: ExitSignals) -> Tensor:
+        asked.append((kind, given))
+        return torch.tensor([0.7, 0.2])
+
+    given = signals()
+    given.compute_learned = compute
+    decision = decide(ClassifierPolicy(threshold=0.7), given)
+    assert decision.scores.tolist() == pytest.approx([0.7, 0.2])
+    assert decision.exit_mask.tolist() == [True, False]
+    assert decide(ClassifierPolicy(threshold=0.1), given).exit_mask.tolist() == [True, True]
+    assert asked == [("classifier", given)]
+    assert not given.has_logits
+
+
+def test_classifier_is_certain_at_full_depth_without_asking() -> None:
+    decision = decide(ClassifierPolicy(threshold=0.7), signals(depth=4))
+    assert decision.scores.tolist() == [1.0, 1.0]
+
+
+def test_site_without_learned_heads_refuses_the_classifier() -> None:
+    with pytest.raises(ValueError, match="no learned heads; policy 'classifier' needs them"):
+        ClassifierPolicy(threshold=0.5).score(signals())
+
+
+def test_features_are_computed_once_for_logits_and_heads() -> None:
+    calls = []
+
+    def compute() -> Tensor:
+        calls.append(1)
+        return torch.eye(2)
+
+    given = signals()
+    assert not given.has_features
+    given.compute_features = compute
+    given.compute_logits = lambda features: 2 * features
+    given.compute_learned = lambda kind, here: here.features().sum(dim=1)
+    assert given.learned_score("classifier").tolist() == [1.0, 1.0]
+    torch.testing.assert_close(given.logits(), 2 * torch.eye(2))
+    assert (calls, given.has_features) == ([1], True)
 
 
 def test_score_equal_to_the_threshold_leaves() -> None:

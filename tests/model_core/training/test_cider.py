@@ -1,5 +1,7 @@
 """The reward is the library's score, and captions are drawn from the model's own distribution."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -103,6 +105,42 @@ def test_drawn_rows_end_once_and_repeat_with_the_seed(model: UnifiedModel, memor
     for row in rows:
         assert (row.count(END) == 1 and row[-1] == END) or (END not in row and len(row) == LIMIT)
     assert draw(1) == rows != draw(2)
+
+
+def test_greedy_rows_take_the_likeliest_token(model: UnifiedModel, memory: Memory) -> None:
+    rows = sample_captions(model, memory, 1, (START, END), None, LIMIT)
+    forcing = TeacherForcing(model, START, [4, 5, 6])
+    for number, row in enumerate(rows):
+        own = Memory(memory.states[number : number + 1], memory.mask[number : number + 1])
+        fed = torch.tensor([[START, *row[:-1]]])
+        packing = Packing(torch.ones_like(fed, dtype=torch.bool))
+        *_, last = forcing.signals(fed, packing, own, 10)
+        assert last.logits().argmax(-1).tolist() == row
+
+
+@torch.no_grad()
+def test_signals_of_every_depth_are_those_of_the_layers(
+    model: UnifiedModel, memory: Memory
+) -> None:
+    rows = torch.tensor([[START, 5, 6], [START, 8, 9]])
+    forcing = TeacherForcing(model, START, [4, 5, 6])
+    packing = Packing(torch.ones_like(rows, dtype=torch.bool))
+    features = forcing.exit_features(rows, packing, memory, (1, 2, 3, 4))
+    signals = forcing.signals(rows, packing, memory, 10)
+    assert [here.depth for here in signals] == [1, 2, 3, 4]
+    assert signals[0].steps.tolist() == [0, 1, 2, 0, 1, 2]
+    assert set(signals[0].max_steps.tolist()) == {10}
+    for here, expected in zip(signals, features, strict=True):
+        torch.testing.assert_close(here.features(), expected)
+        torch.testing.assert_close(here.logits(), model.exit_logits(expected))
+    for earlier, later in pairwise(signals):
+        assert torch.equal(later.previous, earlier.hidden)
+    (_, _, _, labels) = forcing.label_signals(memory)
+    (feature,) = forcing.exit_features(
+        torch.full((2, 1), START), Packing(torch.ones(2, 1, dtype=torch.bool)), memory, (4,)
+    )
+    expected = model.exit_logits(feature)[:, [4, 5, 6]]
+    torch.testing.assert_close(labels.logits(), expected)
 
 
 def test_first_token_is_drawn_as_often_as_the_model_says(

@@ -1,0 +1,42 @@
+"""CALM's learned signal: how likely this depth already chooses what full depth would choose.
+
+Source: arXiv 2207.07061, section 3.4 (a classifier on the hidden state, trained to tell whether the
+intermediate prediction equals the last one); what it reads, and that each depth has its own, is
+our reading, as is leaving the vocabulary out as arXiv 2504.08850 (SpecEE) wants it.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from model_core.policies.base import ExitPolicy, ExitSignals
+
+
+class ClassifierPolicy(ExitPolicy):
+    """Leaves when the estimated chance of agreeing with full depth reaches the threshold.
+
+    It reads exit features, which a row that leaves needs anyway, and never the vocabulary. The
+    model must have the heads that were trained for it.
+    """
+
+    kind: Literal["classifier"] = "classifier"
+    threshold: float = Field(
+        ge=0.0, le=1.0, description="Chance of agreeing with full depth at which a row may leave."
+    )
+
+    @property
+    def needs_features(self) -> bool:
+        return True
+
+    @property
+    def learned_kind(self) -> str | None:
+        return self.kind
+
+    def score(self, signals: ExitSignals) -> Tensor:
+        if signals.depth >= signals.num_layers:  # full depth agrees with itself
+            return signals.hidden.new_ones(signals.num_rows)
+        return signals.learned_score(self.kind)
+
+    def thresholds(self, signals: ExitSignals) -> Tensor:
+        return signals.hidden.new_full((signals.num_rows,), self.threshold)
