@@ -48,6 +48,22 @@ def tiny_checkpoint(
 
 
 @pytest.fixture(scope="session")
+def pooled_checkpoint(
+    tmp_path_factory: pytest.TempPathFactory, tokenizer: WordPieceTokenizer
+) -> Path:
+    """Folder of a random tiny checkpoint with poolers."""
+    config = load_config(
+        CONFIG_ROOT / "model" / "offramp-s.yaml", ModelConfig, [*TINY_OVERRIDES, "embedding_size=6"]
+    )
+    torch.manual_seed(0)
+    model = UnifiedModel(config, tokenizer.vocabulary_size)
+    randomize(model)
+    folder = tmp_path_factory.mktemp("pooled")
+    save_checkpoint(model, tokenizer, folder, torch.float32)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def predictor(tiny_checkpoint: Path) -> Predictor:
     """The tiny model in float64, where rounding cannot flip a decision."""
     return Predictor.load(tiny_checkpoint, dtype="float64")

@@ -1,8 +1,8 @@
 """Quality metrics: CIDEr, BLEU, ROUGE-L and variety of captions, accuracy and recall of labels.
 
-The scorers are the reference implementation's (pycocoevalcap). Its tokenizer needs a Java runtime, so sentences are
-split here by the rule that it amounts to for such captions: lower case, words and numbers, without
-punctuation.
+The scorers are the reference implementation's (pycocoevalcap). Its tokenizer needs a Java runtime,
+so sentences are split here by the rule that it amounts to for such captions: lower case, words and
+numbers, without punctuation.
 """
 
 import re
