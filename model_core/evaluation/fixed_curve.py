@@ -1,7 +1,8 @@
 """The question of a sweep: is a dynamic policy better than leaving at a fixed depth of equal cost?
 
-The fixed-depth curve runs through the fixed settings that no cheaper one equals in quality, linear
-in between: a request sent to one of two depths by a coin has that cost and that quality on average.
+The fixed-depth curve is the upper edge of all that fixed settings reach, linear between those on
+it: requests sent to one of two depths by a coin have that cost and that quality on average. So a
+setting that is worse than such a mixture of two others is not on the curve.
 """
 
 from collections.abc import Callable, Sequence
@@ -117,14 +118,29 @@ def baseline_families(family: str) -> Sequence[str]:
 def fixed_curve(
     results: SweepResults, families: Sequence[str], measure: Measure
 ) -> list[tuple[float, PointResult]]:
-    """Shares saved and points, most saved first; each costs more than the last and is better."""
+    """Shares saved and points on the upper edge, most saved first, up to the best quality."""
     points = [point for family in (FULL, *families) for point in results.family(family)]
     known = [(saved, point) for point in points if (saved := measure.saved(point)) is not None]
     curve: list[tuple[float, PointResult]] = []
     for saved, point in sorted(known, key=lambda item: (-item[0], -_quality(results, item[1]))):
         if not curve or _quality(results, point) > _quality(results, curve[-1][1]):
+            while len(curve) > 1 and _is_steeper(results, curve[-2:], (saved, point)):
+                curve.pop()
             curve.append((saved, point))
     return curve
+
+
+def _is_steeper(
+    results: SweepResults,
+    last: Sequence[tuple[float, PointResult]],
+    new: tuple[float, PointResult],
+) -> bool:
+    """True when the way to the new point is at least as steep as the last piece of the curve."""
+    (more, cheap), (less, dear) = last
+    saved, point = new
+    gained = _quality(results, dear) - _quality(results, cheap)
+    gains = _quality(results, point) - _quality(results, dear)
+    return gains * (more - less) >= gained * (less - saved)
 
 
 def _quality(results: SweepResults, point: PointResult) -> float:

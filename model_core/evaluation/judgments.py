@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pycocoevalcap.bleu.bleu import Bleu
@@ -106,7 +107,7 @@ def read_crowd(path: Path) -> list[RatedCaption]:
     ]
 
 
-def _rows(path: Path, fields: Sequence[str]) -> list[dict[str, object]]:
+def _rows(path: Path, fields: Sequence[str]) -> list[dict[str, Any]]:
     if not path.is_file():
         raise InputError(f"{path}: not found; the ratings of Flickr8k are read from it")
     rows = []

@@ -80,7 +80,7 @@ def overview_figure(sweeps: Mapping[str, MeasuredSweep], overview: Overview) -> 
     """A panel per sweep side by side, one legend below."""
     shown = [sweep.results for sweep in sweeps.values() if overview.has_points(sweep.results)]
     with mpl.rc_context(STYLE):
-        drawn = Figure(figsize=(4.0 * len(shown) + 0.4, 4.6), layout="constrained")
+        drawn = Figure(figsize=(3.4 * len(shown) + 0.4, 4.4), layout="constrained")
         drawn.suptitle(overview.title)
         axes = drawn.subplots(1, len(shown), squeeze=False)[0]
         for axis, results in zip(axes, shown, strict=True):

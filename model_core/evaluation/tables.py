@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from model_core.config import CatchUp
 from model_core.evaluation.bars import MEASURES, MISSING, REMAINING, bar_rows, percent
 from model_core.evaluation.intervals import MetricEstimate
 from model_core.evaluation.judgments import Judgments
@@ -74,12 +75,7 @@ def catch_up_table(results: SweepResults) -> list[str]:
     name = results.metric
     rows = []
     for copied in (point for point in results.points if point.family.endswith(COPY_SUFFIX)):
-        exact = next(
-            point
-            for point in results.family(copied.family.removesuffix(COPY_SUFFIX))
-            if copied.exits is not None
-            and point.exits == copied.exits.model_copy(update={"catch_up": point.exits.catch_up})
-        )
+        exact = _same_policy(results.family(copied.family.removesuffix(COPY_SUFFIX)), copied)
         rows.append(
             [
                 exact.name,
@@ -90,6 +86,12 @@ def catch_up_table(results: SweepResults) -> list[str]:
     label = metric_label(name)
     headings = ["policy", f"{label}, deferred", f"{label}, copy_hidden"]
     return table([*headings, "FLOPs saved, deferred", "copy_hidden"], rows) if rows else []
+
+
+def _same_policy(points: Sequence[PointResult], copied: PointResult) -> PointResult:
+    assert copied.exits is not None
+    wanted = copied.exits.model_copy(update={"catch_up": CatchUp.DEFERRED})
+    return next(point for point in points if point.exits == wanted)
 
 
 def retrieval_table(results: RetrievalResults) -> list[str]:

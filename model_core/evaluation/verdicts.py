@@ -16,10 +16,10 @@ from model_core.evaluation.points import COPY_SUFFIX, FAMILIES, FIXED_FAMILIES, 
 
 EXPLANATION = (
     "A dynamic policy earns its place only above the curve of fixed depths at equal cost "
-    "(interpolated linearly). A policy of one exit site is set against the fixed depths of that "
-    "site, one of several sites and the presets against every fixed setting. *Level* means that "
-    "the paired interval of the difference holds 0; brackets give the smallest and the largest "
-    "difference, percentages the cost saved."
+    "(interpolated linearly along their upper edge). A policy of one exit site is set against the "
+    "fixed depths of that site, one of several sites and the presets against every fixed setting. "
+    "*Level* means that the paired interval of the difference holds 0; brackets give the smallest "
+    "and the largest difference, percentages the cost saved."
 )
 
 

@@ -145,7 +145,7 @@ def test_known_vectors_give_known_ranks(
 def test_dynamic_policies_leave_row_by_row(
     pooled: Predictor, examples: list[Example], features: Mapping[Path, Tensor]
 ) -> None:
-    policy = SimilarityPolicy(threshold=0.9)
+    policy = SimilarityPolicy(threshold=0.2)
     point = retrieve(
         pooled, "test", examples, features, {"early": ExitConfig(image=policy, text=policy)}
     ).points[0]
@@ -153,7 +153,7 @@ def test_dynamic_policies_leave_row_by_row(
     retriever.measure("early", ExitConfig(image=policy, text=policy))
     depths = retriever._embedded["text", policy].depths
     assert point.text_depth == pytest.approx(sum(depths) / len(depths))
-    assert 1 <= point.text_depth < 4
+    assert len(set(depths)) > 1
 
 
 def test_model_without_poolers_is_refused(predictor: Predictor) -> None:
