@@ -97,7 +97,7 @@ bench-others:
 	$(SWEEP) --task entailment --batch-sizes ''
 	$(SWEEP) --task entailment --with-premise --batch-sizes ''
 	$(BIN)/python -m model_core judgments --data $(DATA) --out $(RESULTS)
-	$(BIN)/python -m model_core retrieve --data $(DATA) --out $(RESULTS) --fixed-depths --if-possible $(ARGS)
+	$(BIN)/python -m model_core retrieve --data $(DATA) --out $(RESULTS) --fixed-depths --if-possible
 
 clean: ## Remove .venv and everything that tools have cached
 	rm -rf $(VENV) build *.egg-info .coverage .*_cache .hypothesis
