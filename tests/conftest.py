@@ -39,12 +39,7 @@ def tiny_checkpoint(
     tokenizer: WordPieceTokenizer,
 ) -> Path:
     """Folder of a random tiny checkpoint."""
-    torch.manual_seed(0)
-    model = UnifiedModel(tiny_config, tokenizer.vocabulary_size)
-    randomize(model)
-    folder = tmp_path_factory.mktemp("checkpoint")
-    save_checkpoint(model, tokenizer, folder, torch.float32)
-    return folder
+    return write_random(tiny_config, tokenizer, tmp_path_factory.mktemp("checkpoint"))
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +50,14 @@ def pooled_checkpoint(
     config = load_config(
         CONFIG_ROOT / "model" / "offramp-s.yaml", ModelConfig, [*TINY_OVERRIDES, "embedding_size=6"]
     )
+    return write_random(config, tokenizer, tmp_path_factory.mktemp("pooled"))
+
+
+def write_random(config: ModelConfig, tokenizer: WordPieceTokenizer, folder: Path) -> Path:
+    """Save a random model; returns the folder."""
     torch.manual_seed(0)
     model = UnifiedModel(config, tokenizer.vocabulary_size)
     randomize(model)
-    folder = tmp_path_factory.mktemp("pooled")
     save_checkpoint(model, tokenizer, folder, torch.float32)
     return folder
 

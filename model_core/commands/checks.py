@@ -2,8 +2,11 @@
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from model_core.commands.options import (
     DEFAULT_DATA,
@@ -81,12 +84,7 @@ def _retrieve(options: argparse.Namespace) -> None:
     )
     features = stem_features(predictor, examples, options.feature_cache)
     results = retrieve(predictor, options.split, examples, features, settings)
-    if options.out:
-        write_results(results, options.out / f"{RETRIEVAL}.json")
-    if options.json:
-        print_json(results)
-    else:
-        print("\n".join(describe_retrieval(results)))
+    _deliver(options, results, RETRIEVAL, describe_retrieval(results))
 
 
 def fixed_settings(predictor: Predictor) -> dict[str, ExitConfig]:
@@ -110,12 +108,18 @@ def describe_retrieval(results: RetrievalResults) -> list[str]:
 
 def _judgments(options: argparse.Namespace) -> None:
     found = judge_metrics(options.data)
+    _deliver(options, found, JUDGMENTS, describe_judgments(found))
+
+
+def _deliver(
+    options: argparse.Namespace, found: BaseModel, name: str, lines: Sequence[str]
+) -> None:
     if options.out:
-        write_results(found, options.out / f"{JUDGMENTS}.json")
+        write_results(found, options.out / f"{name}.json")
     if options.json:
         print_json(found)
     else:
-        print("\n".join(describe_judgments(found)))
+        print("\n".join(lines))
 
 
 def describe_judgments(found: Judgments) -> list[str]:
