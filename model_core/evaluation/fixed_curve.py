@@ -48,13 +48,19 @@ class Measure:
     saved: Callable[[PointResult], float | None]
 
 
-def measures_of(results: SweepResults) -> list[Measure]:
-    """Layers, operations, and the time without the stem at the batch sizes that were measured."""
+def measures_of(results: SweepResults, sizes: Sequence[int] | None = None) -> list[Measure]:
+    """Layers, operations, and the time without the stem at batch sizes that were measured.
+
+    Args:
+        results: Of a sweep.
+        sizes: Of these batch sizes only; all when None.
+    """
     found = [
         Measure("layers", lambda point: point.saving.layers),
         Measure("FLOPs", lambda point: point.saving.flops),
     ]
-    return found + [time_measure(size) for size in results.batch_sizes]
+    measured = results.batch_sizes
+    return found + [time_measure(size) for size in measured if sizes is None or size in sizes]
 
 
 def time_measure(size: int) -> Measure:

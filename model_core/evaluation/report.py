@@ -105,6 +105,7 @@ def readme_block(findings: Findings, folder: str) -> str:
     lines = []
     for name in overviews(findings):
         lines += [f"![{OVERVIEWS[name].title}]({folder}/{name}.svg)", ""]
+    lines += [EXPLANATION, ""]
     for sweep in findings.sweeps.values():
         lines += _readme_sweep(sweep)
     if findings.retrieval:
@@ -126,7 +127,7 @@ def _readme_sweep(sweep: MeasuredSweep) -> list[str]:
     lines += [*cost_table(results, _chosen(results), sizes), ""]
     if results.has_constant_text:
         lines += [CONSTANT_TEXT, ""]
-    return [*lines, "Against the fixed depths:", "", *verdicts(sweep), ""]
+    return [*lines, "Against the fixed depths:", "", *verdicts(sweep, sizes), ""]
 
 
 def _chosen(results: SweepResults) -> list[PointResult]:

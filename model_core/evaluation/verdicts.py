@@ -23,23 +23,23 @@ EXPLANATION = (
 )
 
 
-def verdicts(sweep: MeasuredSweep) -> list[str]:
-    """A sentence per dynamic family, as a list."""
+def verdicts(sweep: MeasuredSweep, sizes: Sequence[int] | None = None) -> list[str]:
+    """A sentence per dynamic family, as a list; times at these batch sizes (all when None)."""
     families = [name for name in FAMILIES if name not in FIXED_FAMILIES]
     families = [name for name in families if not name.endswith(COPY_SUFFIX)]
     return [
-        f"- {verdict(sweep, family)}"
+        f"- {verdict(sweep, family, sizes)}"
         for family in (*families, PRESETS)
         if sweep.results.family(family)
     ]
 
 
-def verdict(sweep: MeasuredSweep, family: str) -> str:
+def verdict(sweep: MeasuredSweep, family: str, sizes: Sequence[int] | None = None) -> str:
     """Where the points of a family lie, measure by measure."""
     baseline = baseline_families(family)
     against = "every fixed setting" if len(baseline) > 1 else f"`{baseline[0]}`"
     clauses = []
-    for measure in measures_of(sweep.results):
+    for measure in measures_of(sweep.results, sizes):
         clause = _clause(comparisons(sweep, family, measure))
         clauses.append(f"in {measure.name} {clause}")
     return f"`{family}` against {against}: " + "; ".join(clauses) + "."

@@ -27,6 +27,7 @@ from model_core.evaluation.results import SweepResults, write_results
 from model_core.evaluation.retrieval import Recall, RetrievalPoint, RetrievalResults
 from model_core.evaluation.score_file import ExampleScores, scores_path, write_scores
 from model_core.evaluation.tables import catch_up_table, metric_table
+from model_core.evaluation.verdicts import EXPLANATION
 from model_core.policies import ConfidencePolicy
 from tests.model_core.evaluation.invented import CONDITIONS, make_point, make_results
 
@@ -68,11 +69,13 @@ def make_judgments() -> Judgments:
 
 def test_readme_block_by_hand() -> None:
     block = readme_block(findings_of(make_results()), "docs/results")
-    assert block.splitlines()[:17] == [
+    assert block.splitlines()[:19] == [
         "![Quality against layers saved](docs/results/quality-by-layers.svg)",
         "",
         "![Quality against time without the stem, batch 1]"
         "(docs/results/quality-by-milliseconds.svg)",
+        "",
+        EXPLANATION,
         "",
         "**Caption, test.** 1000 examples, tiny (checkpoint 0123456789ab), greedy unless beams are "
         "named, float32 on cpu, code abc. Times: 64 examples, 1 thread, a CPU, torch 2, "

@@ -26,6 +26,12 @@ def test_families_without_points_are_left_out_and_presets_come_last() -> None:
     assert "in layers not measured" in found[1]  # no fixed depth of the image beside it
 
 
+def test_times_of_some_batch_sizes_can_be_left_out() -> None:
+    found = verdict(MeasuredSweep(make_results(), None), "confidence", [16])
+    assert "in ms at batch 16" in found
+    assert "in ms at batch 1 " not in found
+
+
 def test_nothing_fixed_is_so_cheap() -> None:
     results = make_results()
     results.points.append(make_point("similarity", "decoder similarity 0.1", 0.2, 0.5))
