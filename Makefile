@@ -17,12 +17,17 @@ ARGS ?=
 
 # The stages of the shipped model, each starting where the one before it ended.
 STAGES = $(addprefix configs/train/flickr8k,.yaml -refine.yaml -cider.yaml -poolers.yaml)
+# What `make bench` measures on, and where the results go.
+DATA ?= ../shared/data/flickr8k
+RESULTS ?= docs/results
+SWEEP = $(BIN)/python -m model_core sweep --split test --data $(DATA) --out $(RESULTS) \
+	--feature-cache artifacts/features $(ARGS)
 
 # Tests see the same settings on every machine, whatever the shell exports.
 EXPORTED_SETTINGS = $(shell env | sed -n 's/^\(OFFRAMP_[A-Z0-9_]*\)=.*/-u \1/p')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check train bench browser clean
+.PHONY: help setup demo test check train bench bench-caption bench-others browser clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,10 +81,25 @@ train: $(INSTALLED) ## Train the shipped model (hours; resumes); ARGS='--set dat
 	@echo "== train: hours on two cores; a stopped run resumes where it was"
 	$(BIN)/python -m model_core train --config $(STAGES) $(ARGS)
 
-bench: $(INSTALLED) ## Time full depth against early exits, interleaved (a few minutes)
-	@echo "== bench: measuring; leave the machine alone for a few minutes"
-	$(BIN)/python -m model_core benchmark --task caption --policies full,balanced \
-		--batch-sizes 1,16 --num-examples 64 $(ARGS)
+bench: $(INSTALLED) ## Every exit method on the test split, into docs/results and README (half an hour)
+	@echo "== bench: half an hour on two idle cores; a stopped run goes on where it was"
+	@echo "== bench: quality, one sweep per core"
+	@$(MAKE) --no-print-directory -j 2 bench-caption bench-others
+	@echo "== bench: times, one after another; leave the machine alone"
+	$(SWEEP) --task caption
+	$(SWEEP) --task entailment
+	$(SWEEP) --task entailment --with-premise
+	@echo "== bench: tables and figures"
+	$(BIN)/python -m model_core report --results $(RESULTS)
+
+bench-caption:
+	$(SWEEP) --task caption --batch-sizes ''
+
+bench-others:
+	$(SWEEP) --task entailment --batch-sizes ''
+	$(SWEEP) --task entailment --with-premise --batch-sizes ''
+	$(BIN)/python -m model_core judgments --data $(DATA) --out $(RESULTS)
+	$(BIN)/python -m model_core retrieve --data $(DATA) --out $(RESULTS) --fixed-depths --if-possible
 
 clean: ## Remove .venv and everything that tools have cached
 	rm -rf $(VENV) build *.egg-info .coverage .*_cache .hypothesis

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from model_core.checkpoint import save_checkpoint
+from model_core.commands.checks import add_judgments, add_retrieve
 from model_core.commands.options import (
     add_command,
     add_examples,
@@ -78,6 +79,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_benchmark(commands)
     add_calibrate(commands)
     add_sweep(commands)
+    add_retrieve(commands)
+    add_judgments(commands)
     add_report(commands)
     _add_train(commands)
     _add_prepare(commands)

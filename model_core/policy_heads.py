@@ -84,7 +84,8 @@ class HeadsKind(NamedTuple):
 
 HEADS: dict[str, HeadsKind] = {
     CLASSIFIER: HeadsKind(
-        AgreementClassifier, "python -m model_core train --config configs/train/flickr8k-classifier.yaml"
+        AgreementClassifier,
+        "python -m model_core train --config configs/train/flickr8k-classifier.yaml",
     ),
 }
 

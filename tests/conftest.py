@@ -39,11 +39,26 @@ def tiny_checkpoint(
     tokenizer: WordPieceTokenizer,
 ) -> Path:
     """Folder of a random tiny checkpoint."""
+    return write_random(tiny_config, tokenizer, tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="session")
+def pooled_checkpoint(
+    tmp_path_factory: pytest.TempPathFactory, tokenizer: WordPieceTokenizer
+) -> Path:
+    """Folder of a random tiny checkpoint with poolers."""
+    config = load_config(
+        CONFIG_ROOT / "model" / "offramp-s.yaml", ModelConfig, [*TINY_OVERRIDES, "embedding_size=6"]
+    )
+    return write_random(config, tokenizer, tmp_path_factory.mktemp("pooled"))
+
+
+def write_random(config: ModelConfig, tokenizer: WordPieceTokenizer, folder: Path) -> Path:
+    """Save a random model; returns the folder."""
     torch.manual_seed(0)
-    model = UnifiedModel(tiny_config, tokenizer.vocabulary_size)
+    model = UnifiedModel(config, tokenizer.vocabulary_size)
     randomize(model)
     add_random_heads(model)
-    folder = tmp_path_factory.mktemp("checkpoint")
     save_checkpoint(model, tokenizer, folder, torch.float32)
     return folder
 

@@ -54,6 +54,17 @@ def test_tests_do_not_see_the_settings_of_the_shell() -> None:
     assert re.search(r"^env -u REDIS_URL .*-u OFFRAMP_DEVICE\b.* -m pytest", commands, re.MULTILINE)
 
 
+def test_bench_takes_data_and_results_and_measures_times_alone() -> None:
+    commands = run_make("--dry-run", "bench", "DATA=photos", "RESULTS=found", "ARGS=--num-timed 32")
+    sweeps = re.findall(r"-m model_core sweep (.*)", commands.replace("\\\n", " "))
+    assert all("--data photos --out found" in sweep for sweep in sweeps)
+    assert all("--num-timed 32" in sweep for sweep in sweeps)
+    untimed = [sweep.endswith("--batch-sizes ''") for sweep in sweeps]
+    assert untimed == [True] * 3 + [False] * 3  # quality first, two at once; times one by one
+    assert re.search(r"-m model_core report --results found", commands)
+    assert re.search(r"-m model_core judgments --data photos --out found", commands)
+
+
 def test_ci_runs_the_checks_and_the_tests() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)

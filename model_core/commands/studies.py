@@ -13,6 +13,7 @@ from model_core.commands.options import (
     add_model_command,
     load_examples,
     load_predictor,
+    positive,
     print_json,
     split_names,
     split_numbers,
@@ -20,9 +21,17 @@ from model_core.commands.options import (
 from model_core.evaluation.calibrate import calibrate
 from model_core.evaluation.features import stem_features
 from model_core.evaluation.grids import DECODER_KINDS, ENCODER_KINDS
-from model_core.evaluation.points import FAMILIES, ORACLE, PRESETS, Depths, sweep_points
+from model_core.evaluation.points import (
+    BEAMS,
+    FAMILIES,
+    ORACLE,
+    PRESETS,
+    Depths,
+    families_of,
+    sweep_points,
+)
 from model_core.evaluation.preset_file import preset_path, write_preset
-from model_core.evaluation.sweep import Sweep
+from model_core.evaluation.sweep import NUM_TIMED, Sweep
 from model_core.evaluation.trials import CostMeasure, Goal
 from model_core.evaluation.workload import Workload
 from model_core.predictor import Predictor
@@ -80,8 +89,14 @@ def add_sweep(commands: Any) -> None:
     parser.add_argument(
         "--policies",
         default="",
-        help=f"by commas: {', '.join([*FAMILIES, PRESETS, ORACLE])}, single presets or YAML "
+        help=f"by commas: {', '.join([*FAMILIES, PRESETS, BEAMS, ORACLE])}, single presets or YAML "
         "files; default all that the model has heads for",
+    )
+    parser.add_argument(
+        "--num-timed",
+        type=positive,
+        default=NUM_TIMED,
+        help=f"examples to measure times on; default {NUM_TIMED}, at least the largest batch",
     )
     add_feature_cache(parser)
     parser.set_defaults(run=_sweep)
@@ -123,11 +138,14 @@ def _sweep(options: argparse.Namespace) -> None:
     sizes = split_numbers("--batch-sizes", options.batch_sizes) if options.batch_sizes else []
     predictor = load_predictor(options)
     depths = Depths(predictor.info.num_encoder_layers, predictor.info.num_decoder_layers)
-    points = sweep_points(names, options.task, depths, predictor.info.learned_kinds)
+    is_one_step = predictor.info.tasks[options.task].max_new_tokens == 1
+    families = families_of(is_one_step, depths, predictor.info.learned_kinds)
+    points = sweep_points(names or families, options.task, depths)
     stem = f"{options.task}-with-premise" if options.with_premise else options.task
     path = options.out / f"{stem}.json"
     workload = load_workload(options, predictor)
-    results = Sweep(workload, points, path, sizes, not names or ORACLE in names).run()
+    has_oracle = not names or ORACLE in names
+    results = Sweep(workload, points, path, sizes, has_oracle, options.num_timed).run()
     if options.json:
         print_json(results)
     else:

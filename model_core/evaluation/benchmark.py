@@ -5,6 +5,7 @@ of them. Times are per example: from the photo's bytes to the answer, and of enc
 and decoder alone.
 """
 
+import math
 import platform
 import time
 from collections import defaultdict
@@ -26,6 +27,7 @@ from model_core.predictor import Predictor, answer_all
 from model_core.types import Answer
 
 REFERENCE_POLICY = "full"
+MIN_BATCHES = 4  # of a size; the examples are gone through again until there are so many
 
 
 @dataclass(frozen=True)
@@ -114,21 +116,27 @@ def benchmark(
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for size in batch_sizes:
-            count = len(examples) // size * size
-            bar = progress.add_task(f"batch size {size}", total=count)
+            runs = _whole_batches(examples, size)
+            bar = progress.add_task(f"batch size {size}", total=len(runs))
             slots = predictor.new_slots(size)
-            _run_batch(predictor, slots, task, examples[:size], exits[REFERENCE_POLICY])  # warm-up
+            _run_batch(predictor, slots, task, runs[0], exits[REFERENCE_POLICY])  # warm-up
             samples: dict[str, Samples] = defaultdict(Samples)
-            for number, batch in enumerate(batches(examples[:count], size)):
+            for number, batch in enumerate(runs):
                 names = list(exits)
                 first = number % len(names)
                 for name in names[first:] + names[:first]:
                     _measure(samples[name], predictor, slots, task, batch, exits[name])
-                progress.advance(bar, size)
+                progress.advance(bar)
             rows += [
                 _row(name, size, samples[name], samples[REFERENCE_POLICY]) for name in policies
             ]
     return Benchmark(rows, conditions(predictor, task, len(examples)))
+
+
+def _whole_batches(examples: Sequence[Example], size: int) -> list[Sequence[Example]]:
+    count = len(examples) // size
+    rounds = math.ceil(MIN_BATCHES / count)
+    return list(batches(examples[: count * size], size)) * rounds
 
 
 def _run_batch(

@@ -35,7 +35,11 @@ class MeanDepth:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What ``evaluate`` prints."""
+    """What ``evaluate`` prints.
+
+    Attributes:
+        layers_without_text: Layers saved when the text side is left out of MuE's formula.
+    """
 
     task: str
     split: str
@@ -44,6 +48,7 @@ class Evaluation:
     num_examples: int
     metrics: dict[str, float]
     saving: Saving
+    layers_without_text: float
     mean_depth: MeanDepth
 
 
@@ -99,6 +104,7 @@ def evaluate(
         num_examples=len(answers),
         metrics=task_metrics(predictor, task, examples, answers),
         saving=saving(answers),
+        layers_without_text=layers_without_text(answers),
         mean_depth=mean_depth(answers),
     )
 
@@ -126,6 +132,20 @@ def saving(answers: Sequence[Answer]) -> Saving:
             sum(cost.flops for cost in costs), sum(cost.flops_full for cost in costs)
         ),
     )
+
+
+def layers_without_text(answers: Sequence[Answer]) -> float:
+    """Layers saved with the image alone as the encoder's term of MuE's formula.
+
+    For tasks whose text side is a constant instruction: its layers run once per model, but the
+    formula charges its depth like that of any text.
+    """
+    run = full = 0.0
+    for answer in answers:
+        image, decoder = answer.trace.encoder.image, answer.trace.decoder
+        run += image.depth + mean([token.depth for token in decoder.tokens])
+        full += image.num_layers + decoder.num_layers
+    return relative_saving(run, full)
 
 
 def mean_depth(answers: Sequence[Answer]) -> MeanDepth:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -11,6 +12,8 @@ from model_core.predictor import Predictor
 from model_core.preprocessing import MAX_PIXELS, decode_photo
 from model_core.request import Request
 from model_core.training.data import read_captions, read_entailment
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def make_request(
     )
 
 
-def batches(examples: Sequence[Example], size: int) -> Iterator[Sequence[Example]]:
-    """Consecutive runs of ``size`` examples; the last may be shorter."""
-    for start in range(0, len(examples), size):
-        yield examples[start : start + size]
+def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Consecutive runs of ``size`` items; the last may be shorter."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

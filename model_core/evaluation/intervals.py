@@ -14,7 +14,12 @@ from pycocoevalcap.bleu.bleu_scorer import BleuScorer
 from pydantic import BaseModel
 
 from model_core.config import TaskConfig
-from model_core.evaluation.metrics import example_scores, tokenize_caption
+from model_core.evaluation.metrics import (
+    caption_lengths,
+    example_scores,
+    rouge_scores,
+    tokenize_caption,
+)
 
 BLEU_ORDERS = 4
 CONFIDENCE = 0.95  # of every interval in a report
@@ -79,7 +84,10 @@ def estimate(
 def metric_statistics(
     config: TaskConfig, texts: Sequence[str], references: Sequence[Sequence[str]]
 ) -> Mapping[str, MetricStatistics]:
-    """Every metric of a task by name, as ``evaluate`` reports them."""
+    """Metrics of a task by name, as ``evaluate`` reports them.
+
+    Not the ``variety`` of captions: a resample repeats photos, so it would always seem lower.
+    """
     if config.metric == "caption":
         return _of_captions(texts, references)
     return _of_labels(texts, [group[0] for group in references], list(config.allowed_outputs))
@@ -89,10 +97,14 @@ def _of_captions(
     texts: Sequence[str], references: Sequence[Sequence[str]]
 ) -> dict[str, MetricStatistics]:
     counts = bleu_counts(texts, references)
-    cider = {"cider": _mean(example_scores("cider", texts, references))}
-    return cider | {
-        f"bleu{order}": MetricStatistics(counts, partial(bleu_of_counts, order=order))
-        for order in range(1, BLEU_ORDERS + 1)
+    return {
+        "cider": _mean(example_scores("cider", texts, references)),
+        **{
+            f"bleu{order}": MetricStatistics(counts, partial(bleu_of_counts, order=order))
+            for order in range(1, BLEU_ORDERS + 1)
+        },
+        "rouge_l": _mean(rouge_scores(texts, references)),
+        "mean_length": _mean(caption_lengths(texts)),
     }
 
 

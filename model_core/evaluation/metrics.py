@@ -1,16 +1,18 @@
-"""Quality metrics: CIDEr and BLEU of captions (pycocoevalcap), accuracy and recall of labels.
+"""Quality metrics: CIDEr, BLEU, ROUGE-L and variety of captions, accuracy and recall of labels.
 
-The scorers are the reference implementation's. Its tokenizer needs a Java runtime, so sentences are
-split here by the rule that it amounts to for such captions: lower case, words and numbers, without
-punctuation.
+The scorers are the reference implementation's (pycocoevalcap). Its tokenizer needs a Java runtime,
+so sentences are split here by the rule that it amounts to for such captions: lower case, words and
+numbers, without punctuation.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
+from pycocoevalcap.rouge.rouge import Rouge
 
 HEADLINE_METRICS: Mapping[str, str] = {"caption": "cider", "accuracy": "accuracy"}
 _WORD = re.compile(r"[a-z0-9]+(?:['’-][a-z0-9]+)*")
@@ -24,7 +26,10 @@ def tokenize_caption(text: str) -> str:
 def caption_metrics(
     captions: Sequence[str], references: Sequence[Sequence[str]]
 ) -> dict[str, float]:
-    """Corpus scores ``cider`` and ``bleu1``..``bleu4``, 1.0 being a BLEU of 100.
+    """Corpus scores: against the references, and of the captions themselves.
+
+    ``cider``, ``bleu1``..``bleu4`` (1.0 being a BLEU of 100), ``rouge_l``, ``mean_length`` in
+    words, and what ``variety`` says.
 
     Args:
         captions: One per photo.
@@ -38,9 +43,45 @@ def caption_metrics(
     given, wanted = _numbered(captions, references)
     bleu, _ = Bleu(4).compute_score(wanted, given, verbose=0)
     cider, _ = Cider().compute_score(wanted, given)
-    return {"cider": float(cider)} | {
-        f"bleu{order}": float(score) for order, score in enumerate(bleu, start=1)
+    return {
+        "cider": float(cider),
+        **{f"bleu{order}": float(score) for order, score in enumerate(bleu, start=1)},
+        "rouge_l": float(rouge_scores(captions, references).mean()),
+        "mean_length": float(caption_lengths(captions).mean()),
+        **variety(captions),
     }
+
+
+def rouge_scores(captions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+    """``(N,)`` ROUGE-L of each caption, by the best precision and recall over its references."""
+    given, wanted = _numbered(captions, references)
+    _, scores = Rouge().compute_score(wanted, given)
+    return np.asarray(scores, dtype=np.float64)
+
+
+def caption_lengths(captions: Sequence[str]) -> np.ndarray:
+    """``(N,)`` words of each caption."""
+    return np.array([len(tokenize_caption(text).split()) for text in captions], dtype=np.float64)
+
+
+def variety(captions: Sequence[str]) -> dict[str, float]:
+    """How much captions differ from one another, whatever the photos show.
+
+    ``distinct1`` and ``distinct2`` are the different words and pairs of neighbouring words over all
+    of them, counted over the whole corpus (arXiv 1510.03055); ``distinct_captions`` is the share
+    of captions that no earlier one repeats. All fall as a corpus grows: compare equal numbers.
+    """
+    texts = [tokenize_caption(text) for text in captions]
+    rows = [text.split() for text in texts]
+    return {
+        "distinct1": _distinct_share([word for row in rows for word in row]),
+        "distinct2": _distinct_share([pair for row in rows for pair in pairwise(row)]),
+        "distinct_captions": _distinct_share(texts),
+    }
+
+
+def _distinct_share(items: Sequence[Hashable]) -> float:
+    return len(set(items)) / len(items) if items else 0.0
 
 
 def example_scores(

@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 
 from model_core.config import ExitConfig
-from model_core.evaluation.evaluate import MeanDepth, Saving, mean_depth, saving
+from model_core.evaluation.evaluate import (
+    MeanDepth,
+    Saving,
+    layers_without_text,
+    mean_depth,
+    saving,
+)
 from model_core.evaluation.flops import FlopModel
 from model_core.evaluation.metrics import mean
 from model_core.evaluation.workload import Workload
@@ -46,6 +52,7 @@ class Oracle:
 
     site: ExitSite
     saving: Saving
+    layers_without_text: float
     mean_depth: MeanDepth
 
 
@@ -68,12 +75,11 @@ def decoder_oracle(workload: Workload) -> Oracle:
         saved_flops += at_full - decoder_flops(flops, depths, length)
     costs = [answer.trace.cost for answer in answers]
     saved_layers = sum(full_depth - mean(depths) for depths in run)
+    layers_share = saved_layers / sum(cost.layers_full for cost in costs)
     return Oracle(
         ExitSite.DECODER,
-        Saving(
-            layers=saved_layers / sum(cost.layers_full for cost in costs),
-            flops=saved_flops / sum(cost.flops_full for cost in costs),
-        ),
+        Saving(layers=layers_share, flops=saved_flops / sum(cost.flops_full for cost in costs)),
+        layers_share,  # both modalities are at full depth: their term is the same either way
         MeanDepth(
             image=float(config.num_encoder_layers),
             text=float(config.num_encoder_layers),
@@ -125,4 +131,4 @@ def encoder_oracle(workload: Workload, site: ExitSite) -> Oracle:
         open_places = still_open
         if not open_places:
             break
-    return Oracle(site, saving(found), mean_depth(found))
+    return Oracle(site, saving(found), layers_without_text(found), mean_depth(found))

@@ -9,15 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from model_core.config import CatchUp
-from model_core.evaluation.points import FAMILIES, FULL, ORACLE, PRESETS
+from model_core.evaluation.points import FAMILIES, FIXED_MIXED, FULL, ORACLE, PRESETS
 from model_core.evaluation.results import PointResult, SweepResults
+from model_core.evaluation.tables import metric_label
 from model_core.policies import ExitSite
 
-METRIC_LABELS = {"cider": "CIDEr", "accuracy": "accuracy"}
 # Okabe and Ito's palette, told apart by colour-blind readers too; fixed depths are grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREYS = ("#222222", "#777777", "#aaaaaa")
-STYLE: dict[Any, Any] = {"svg.hashsalt": "offramp", "svg.fonttype": "none", "font.size": 9}
+STYLE: dict[Any, Any] = {"svg.hashsalt": "offramp", "font.size": 9}
 
 
 class Panel(NamedTuple):
@@ -55,17 +55,18 @@ def panels(results: SweepResults) -> list[Panel]:
         Panel("layers run (share of full depth)", lambda point: 1 - point.saving.layers),
         Panel("FLOPs (share of full depth)", lambda point: 1 - point.saving.flops),
     ]
-    sizes = sorted({size for point in results.points for size in point.times})
-    if sizes:
-        smallest = sizes[0]
+    if results.batch_sizes:
+        smallest = results.batch_sizes[0]
 
         def milliseconds(point: PointResult) -> float | None:
             # Full depth's time less the saving: full depth was measured beside every point, while
             # the machine may have been slower for one point than for another.
-            times, (full,) = point.times.get(smallest), results.family(FULL)
+            times = point.times.get(smallest)
             if times is None:
                 return None
-            return full.times[smallest].ms_without_stem.median * (1 - times.wall_without_stem)
+            return results.full.times[smallest].ms_without_stem.median * (
+                1 - times.wall_without_stem
+            )
 
         found.append(Panel(f"ms per answer without stem, batch {smallest}", milliseconds))
     return found
@@ -80,7 +81,7 @@ def figure(results: SweepResults) -> Figure:
         for row, axes in zip(ROWS, grid, strict=True):
             for panel, axis in zip(columns, axes, strict=True):
                 _draw(axis, results, row, panel)
-            axes[0].set_ylabel(METRIC_LABELS.get(results.metric, results.metric))
+            axes[0].set_ylabel(metric_label(results.metric))
             axes[-1].legend(
                 *axes[0].get_legend_handles_labels(),  # the oracle has no time of its own
                 title=row.title,
@@ -124,7 +125,7 @@ def _styles(families: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
         base = family.removesuffix(f"_{CatchUp.COPY_HIDDEN}")
         if base not in used:
             used[base] = next(greys if base.startswith("fixed") else colours)
-        dashes = "--" if base != family else "-"
+        dashes = "none" if family == FIXED_MIXED else "--" if base != family else "-"
         styles.append((family, {"label": family, "color": used[base], "marker": "o", "ls": dashes}))
     return styles
 

@@ -1,7 +1,11 @@
-"""The points of a sweep: fixed depths, the threshold grid of every dynamic policy, presets."""
+"""The points of a sweep: fixed depths, thresholds of every dynamic policy, presets, beams.
+
+Grids are coarser than those of calibration: a curve needs fewer points than a choice does.
+"""
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 from model_core.config import CatchUp, ExitConfig, load_preset, preset_names
@@ -12,13 +16,21 @@ from model_core.evaluation.grids import (
     describe_exits,
     policies_of,
 )
-from model_core.policies import AnyPolicy, FixedDepthPolicy
-from model_core.policy_heads import HEADS
+from model_core.policies import AnyPolicy, ExitSite, FixedDepthPolicy
 
 FULL = "full"
-FIXED_DECODER = "fixed_decoder"
+FIXED_DECODER, FIXED_IMAGE, FIXED_TEXT = "fixed_decoder", "fixed_image", "fixed_text"
+FIXED_JOINT, FIXED_MIXED = "fixed_joint", "fixed_mixed"
+FIXED_FAMILIES = (FIXED_DECODER, FIXED_IMAGE, FIXED_TEXT, FIXED_JOINT, FIXED_MIXED)
+COPY_SUFFIX = f"_{CatchUp.COPY_HIDDEN}"
+JOINT_SUFFIX = "_joint"
 PRESETS = "presets"
+BEAMS = "beams"
 ORACLE = "oracle"
+
+NUM_THRESHOLDS = 6  # of a decoder policy, or of one at all three sites
+NUM_ENCODER_THRESHOLDS = 4  # of a policy at one modality
+NUM_BEAMS = 5
 
 
 class SweepPoint(NamedTuple):
@@ -27,6 +39,7 @@ class SweepPoint(NamedTuple):
     family: str
     name: str
     exits: ExitConfig
+    num_beams: int = 1
 
 
 class Depths(NamedTuple):
@@ -53,42 +66,78 @@ def _fixed_text(depths: Depths) -> list[ExitConfig]:
 
 def _fixed_joint(depths: Depths) -> list[ExitConfig]:
     """The diagonal; a shallower side goes along in proportion."""
+    return [_at_depths(*pair) for pair in _diagonal(depths)]
+
+
+def _fixed_mixed(depths: Depths) -> list[ExitConfig]:
+    """The shallow half of the encoder with the middle of the decoder, off the diagonal."""
+    encoder_depths = range(1, math.ceil(depths.encoder / 2) + 1)
+    decoder_depths = range(math.ceil(depths.decoder / 3), 2 * depths.decoder // 3 + 1)
+    pairs = product(encoder_depths, decoder_depths)
+    return [_at_depths(*pair) for pair in pairs if pair not in _diagonal(depths)]
+
+
+def _diagonal(depths: Depths) -> list[tuple[int, ...]]:
     steps = max(depths)
-    found = []
-    for step in range(1, steps + 1):
-        encoder, decoder = (
-            FixedDepthPolicy(depth=math.ceil(step * layers / steps)) for layers in depths
-        )
-        found.append(ExitConfig(image=encoder, text=encoder, decoder=decoder))
-    return found
+    return [
+        tuple(math.ceil(step * layers / steps) for layers in depths) for step in range(1, steps)
+    ]
+
+
+def _at_depths(encoder_depth: int, decoder_depth: int) -> ExitConfig:
+    encoder = FixedDepthPolicy(depth=encoder_depth)
+    return ExitConfig(image=encoder, text=encoder, decoder=FixedDepthPolicy(depth=decoder_depth))
 
 
 def _fixed(num_layers: int) -> list[FixedDepthPolicy]:
-    return [FixedDepthPolicy(depth=depth) for depth in range(1, num_layers + 1)]
+    return [FixedDepthPolicy(depth=depth) for depth in range(1, num_layers)]
 
 
-def _grid(kind: str, make_exits: Callable[[AnyPolicy], ExitConfig]) -> Family:
-    return lambda depths: [make_exits(policy) for policy in policies_of(kind, depths.decoder)]
+def _grid(kind: str, count: int, make_exits: Callable[[AnyPolicy], ExitConfig]) -> Family:
+    return lambda depths: [
+        make_exits(policy) for policy in evenly(policies_of(kind, depths.decoder), count)
+    ]
+
+
+def evenly(policies: Sequence[AnyPolicy], count: int) -> list[AnyPolicy]:
+    """``count`` of the policies at equal distances, first and last among them; all if fewer."""
+    if len(policies) <= count:
+        return list(policies)
+    step = (len(policies) - 1) / (count - 1)
+    return [policies[round(number * step)] for number in range(count)]
+
+
+def _copied(family: Family) -> Family:
+    """Every other point of a family, with the approximate catch-up rule."""
+    return lambda depths: [
+        exits.model_copy(update={"catch_up": CatchUp.COPY_HIDDEN}) for exits in family(depths)[1::2]
+    ]
 
 
 def _families() -> dict[str, Family]:
     families: dict[str, Family] = {
         FIXED_DECODER: _fixed_decoder,
-        "fixed_image": _fixed_image,
-        "fixed_text": _fixed_text,
-        "fixed_joint": _fixed_joint,
+        FIXED_IMAGE: _fixed_image,
+        FIXED_TEXT: _fixed_text,
+        FIXED_JOINT: _fixed_joint,
+        FIXED_MIXED: _fixed_mixed,
     }
     for kind in DECODER_KINDS:
-        families[kind] = _grid(kind, lambda policy: ExitConfig(decoder=policy))
-        families[f"{kind}_{CatchUp.COPY_HIDDEN}"] = _grid(
-            kind, lambda policy: ExitConfig(decoder=policy, catch_up=CatchUp.COPY_HIDDEN)
-        )
+        exact = _grid(kind, NUM_THRESHOLDS, lambda policy: ExitConfig(decoder=policy))
+        families[kind] = exact
+        families[f"{kind}{COPY_SUFFIX}"] = _copied(exact)
     for kind in ENCODER_KINDS:
         if kind != FIXED_DEPTH:
-            families[f"{kind}_image"] = _grid(kind, lambda policy: ExitConfig(image=policy))
-            families[f"{kind}_text"] = _grid(kind, lambda policy: ExitConfig(text=policy))
-            families[f"{kind}_joint"] = _grid(
-                kind, lambda policy: ExitConfig(image=policy, text=policy, decoder=policy)
+            families[f"{kind}_{ExitSite.IMAGE}"] = _grid(
+                kind, NUM_ENCODER_THRESHOLDS, lambda policy: ExitConfig(image=policy)
+            )
+            families[f"{kind}_{ExitSite.TEXT}"] = _grid(
+                kind, NUM_ENCODER_THRESHOLDS, lambda policy: ExitConfig(text=policy)
+            )
+            families[f"{kind}{JOINT_SUFFIX}"] = _grid(
+                kind,
+                NUM_THRESHOLDS,
+                lambda policy: ExitConfig(image=policy, text=policy, decoder=policy),
             )
     return families
 
@@ -96,31 +145,42 @@ def _families() -> dict[str, Family]:
 FAMILIES: Mapping[str, Family] = _families()
 
 
-def sweep_points(
-    selection: Sequence[str],
-    task: str,
-    depths: Depths,
-    learned_kinds: Collection[str] = tuple(HEADS),
-) -> list[SweepPoint]:
+def families_of(is_one_step: bool, depths: Depths, learned_kinds: Collection[str]) -> list[str]:
+    """What a sweep measures by default, the oracle aside.
+
+    Args:
+        is_one_step: True for a task whose answer is one token: there is nothing to catch up
+            with and nothing to search.
+        depths: Layers of the model.
+        learned_kinds: Kinds of policy that the model has heads for; others are left out.
+    """
+    usable = [*_usable_families(depths, learned_kinds), PRESETS]
+    if is_one_step:
+        return [name for name in usable if not name.endswith(COPY_SUFFIX)]
+    return [*usable, BEAMS]
+
+
+def sweep_points(selection: Sequence[str], task: str, depths: Depths) -> list[SweepPoint]:
     """The points of the chosen families, presets and YAML files, in order; oracles are apart.
 
     Args:
-        selection: Names of ``FAMILIES``, ``presets``, ``oracle`` (which has no point here), or
-            presets and YAML files; empty means everything.
+        selection: Names of ``FAMILIES``, ``presets``, ``beams`` (full depth and every preset with
+            ``NUM_BEAMS`` beams), ``oracle`` (which has no point here), or presets and YAML files.
         task: Its exits are taken from a preset.
         depths: Layers of the model.
-        learned_kinds: Kinds of policy that the model has heads for; everything leaves out others.
 
     Raises:
         ConfigError: A name is none of these.
     """
     points: list[SweepPoint] = []
-    for name in selection or [*_usable_families(depths, learned_kinds), PRESETS]:
+    for name in selection:
         if name in FAMILIES:
             settings = FAMILIES[name](depths)
             points += [SweepPoint(name, describe_exits(exits), exits) for exits in settings]
         elif name == PRESETS:
             points += [_preset(preset, task) for preset in preset_names() if preset != FULL]
+        elif name == BEAMS:
+            points += [_with_beams(preset, task) for preset in preset_names()]
         elif name not in (ORACLE, FULL):
             points.append(_preset(name, task))
     return points
@@ -136,3 +196,7 @@ def _usable_families(depths: Depths, learned_kinds: Collection[str]) -> list[str
 
 def _preset(name: str, task: str) -> SweepPoint:
     return SweepPoint(PRESETS, name, load_preset(name).for_task(task))
+
+
+def _with_beams(name: str, task: str) -> SweepPoint:
+    return SweepPoint(BEAMS, name, load_preset(name).for_task(task), NUM_BEAMS)

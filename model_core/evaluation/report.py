@@ -1,43 +1,74 @@
-"""Results as tables: a page of every point, and the block of figures in the README.
+"""Results as pages: a page of every point, and the block of figures in the README.
 
 Nothing is typed by hand: both are made from the JSON files, and a test fails when the README says
 something else.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from model_core.errors import InputError
-from model_core.evaluation.intervals import CONFIDENCE, MetricEstimate
-from model_core.evaluation.plots import METRIC_LABELS, save_figure
-from model_core.evaluation.points import FAMILIES, FIXED_DECODER, FULL, ORACLE, PRESETS
-from model_core.evaluation.results import PointResult, SweepResults, complete_results
+from model_core.evaluation.bars import LARGE_BATCH, SHARES, SMALL_BATCH
+from model_core.evaluation.findings import Findings, read_findings
+from model_core.evaluation.fixed_curve import MeasuredSweep
+from model_core.evaluation.intervals import CONFIDENCE
+from model_core.evaluation.overview import OVERVIEWS, save_overview
+from model_core.evaluation.plots import save_figure
+from model_core.evaluation.points import (
+    BEAMS,
+    FAMILIES,
+    FIXED_DECODER,
+    FULL,
+    ORACLE,
+    PRESETS,
+)
+from model_core.evaluation.results import PointResult, SweepResults
+from model_core.evaluation.tables import (
+    bar_table,
+    catch_up_table,
+    cost_table,
+    judgment_table,
+    metric_table,
+    retrieval_table,
+)
+from model_core.evaluation.verdicts import EXPLANATION, verdicts
 from model_core.policies import ExitSite
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-MISSING = "–"
-
-Results = Mapping[str, SweepResults]
+BAR_EXPLANATION = (
+    "The most that the points of a family save at that quality, each measure by itself; these "
+    "points are chosen on the split shown, so they flatter. Presets are chosen on val. Times are "
+    f"without the stem unless it is named; *of it left at batch {LARGE_BATCH}* is the saving there "
+    f"over the one at batch {SMALL_BATCH}, of the family's fastest point."
+)
+CONSTANT_TEXT = (
+    "The text side is a constant instruction, encoded once per model: MuE's formula of layers "
+    "charges its depth like that of any text, FLOPs and time do not. *Layers saved* is the formula "
+    "as it stands; *without text* leaves the instruction out: the image is the encoder's term."
+)
 
 
 def write_report(folder: Path, readme: Path) -> list[Path]:
     """Figures beside the results, the page above them, the block in the README; what was written.
 
     Raises:
-        InputError: The folder holds no finished results, or the README has no block to fill.
+        InputError: The folder holds no finished sweep, or the README has no block to fill.
     """
-    results = complete_results(folder)
-    if not results:
+    findings = read_findings(folder)
+    if not findings.sweeps:
         raise InputError(f"{folder}: holds no finished results; `sweep` writes them")
     written = []
-    for name, result in results.items():
+    for name, sweep in findings.sweeps.items():
         written.append(folder / f"{name}.svg")
-        save_figure(result, written[-1])
+        save_figure(sweep.results, written[-1])
+    for name in overviews(findings):
+        written.append(folder / f"{name}.svg")
+        save_overview(findings.sweeps, OVERVIEWS[name], written[-1])
     page = folder.parent / f"{folder.name}.md"
-    page.write_text(results_page(results, folder.name), encoding="utf-8")
+    page.write_text(results_page(findings, folder.name), encoding="utf-8")
     link = Path(os.path.relpath(folder, readme.parent)).as_posix()
-    text = fill_block(readme.read_text(encoding="utf-8"), readme_block(results, link))
+    text = fill_block(readme.read_text(encoding="utf-8"), readme_block(findings, link))
     readme.write_text(text, encoding="utf-8")
     return [*written, page, readme]
 
@@ -60,33 +91,59 @@ def block_of(text: str) -> str:
     return text.partition(BEGIN)[2].partition(END)[0].strip("\n")
 
 
-def readme_block(results: Results, folder: str) -> str:
-    """The chosen rows of every file, with the conditions; ``folder`` is where the figures are."""
-    parts = []
-    for name, result in results.items():
-        parts += [
-            f"**{title(result)}.** {conditions_of(result)}",
-            "",
-            *_table(result, _chosen(result), is_short=True),
-            "",
-            f"![{title(result)}: quality against cost]({folder}/{name}.svg)",
-            "",
-        ]
-    return "\n".join([*parts, f"Every point, in tables: [{folder}.md]({folder}.md)."])
-
-
-def _chosen(result: SweepResults) -> list[PointResult]:
-    fixed = result.family(FIXED_DECODER)
-    oracle = result.find(f"{ORACLE}: {ExitSite.DECODER}")
+def overviews(findings: Findings) -> list[str]:
+    """The README's figures that these results are enough for."""
     return [
-        *result.family(FULL),
-        *result.family(PRESETS),
-        *fixed[(len(fixed) - 1) // 2 : (len(fixed) + 1) // 2],
-        *([oracle] if oracle else []),
+        name
+        for name, overview in OVERVIEWS.items()
+        if any(overview.has_points(sweep.results) for sweep in findings.sweeps.values())
     ]
 
 
-def results_page(results: Results, folder: str) -> str:
+def readme_block(findings: Findings, folder: str) -> str:
+    """The chosen rows of every file, with the conditions; ``folder`` is where the figures are."""
+    lines = []
+    for name in overviews(findings):
+        lines += [f"![{OVERVIEWS[name].title}]({folder}/{name}.svg)", ""]
+    lines += [EXPLANATION, ""]
+    for sweep in findings.sweeps.values():
+        lines += _readme_sweep(sweep)
+    if findings.retrieval:
+        lines += ["**Retrieval**, by the encoder alone:", ""]
+        lines += [*retrieval_table(findings.retrieval), ""]
+    return "\n".join(
+        [
+            *lines,
+            f"Every point, every metric, and how far the metrics rank as people do: "
+            f"[{folder}.md]({folder}.md).",
+        ]
+    )
+
+
+def _readme_sweep(sweep: MeasuredSweep) -> list[str]:
+    results = sweep.results
+    sizes = [size for size in results.batch_sizes if size in (SMALL_BATCH, LARGE_BATCH)]
+    lines = [f"**{title(results)}.** {conditions_of(results)}", ""]
+    lines += [*cost_table(results, _chosen(results), sizes), ""]
+    if results.has_constant_text:
+        lines += [CONSTANT_TEXT, ""]
+    return [*lines, "Against the fixed depths:", "", *verdicts(sweep, sizes), ""]
+
+
+def _chosen(results: SweepResults) -> list[PointResult]:
+    fixed = results.family(FIXED_DECODER)
+    middle = len(fixed) // 2
+    oracle = results.find(f"{ORACLE}: {ExitSite.DECODER}")
+    return [
+        *results.family(FULL),
+        *results.family(PRESETS),
+        *fixed[middle : middle + 1],
+        *([oracle] if oracle else []),
+        *results.family(BEAMS),
+    ]
+
+
+def results_page(findings: Findings, folder: str) -> str:
     """Every point of every file, family by family."""
     lines = [
         "# Results",
@@ -96,97 +153,81 @@ def results_page(results: Results, folder: str) -> str:
         f"{CONFIDENCE:.0%} intervals over resampled photos; those of differences are paired.",
         "",
     ]
-    for name, result in results.items():
-        lines += [f"## {title(result)}", "", conditions_of(result), ""]
-        lines += [f"![quality against cost]({folder}/{name}.svg)", ""]
-        for family in (FULL, *FAMILIES, PRESETS, ORACLE):
-            points = result.family(family)
-            if points:
-                lines += [f"### {family}", "", *_table(result, points, is_short=False), ""]
+    for name, sweep in findings.sweeps.items():
+        lines += _page_sweep(name, sweep, folder)
+    if findings.retrieval:
+        found = findings.retrieval
+        counts = f"{found.num_captions} captions, {found.num_photos} photos of {found.split}"
+        lines += ["## Retrieval", "", f"By the encoder alone: {counts}.", ""]
+        lines += [*retrieval_table(found), ""]
+    if findings.judgments:
+        lines += _page_judgments(findings)
     return "\n".join(lines)
 
 
-def title(result: SweepResults) -> str:
+def _page_sweep(name: str, sweep: MeasuredSweep, folder: str) -> list[str]:
+    results = sweep.results
+    lines = [f"## {title(results)}", "", conditions_of(results), ""]
+    if results.has_constant_text:
+        lines += [CONSTANT_TEXT, ""]
+    lines += [f"![quality against cost]({folder}/{name}.svg)", ""]
+    lines += ["### Against the fixed depths", "", EXPLANATION, "", *verdicts(sweep), ""]
+    lines += ["### The most that is saved", "", BAR_EXPLANATION, ""]
+    for share in SHARES:
+        lines += [f"At least {share:.0%} of full depth's quality:", ""]
+        lines += [*bar_table(results, share), ""]
+    if catch_up := catch_up_table(results):
+        lines += ["### Both catch-up rules", "", *catch_up, ""]
+    for family in (FULL, *FAMILIES, PRESETS, BEAMS, ORACLE):
+        if points := results.family(family):
+            sizes = results.batch_sizes if any(point.times for point in points) else []
+            lines += [f"### {family}", "", *cost_table(results, points, sizes), ""]
+    return [*lines, "### Every metric", "", *metric_table(_scored(results)), ""]
+
+
+def _scored(results: SweepResults) -> Sequence[PointResult]:
+    return [point for point in results.points if point.family != ORACLE]
+
+
+def _page_judgments(findings: Findings) -> list[str]:
+    judgments = findings.judgments
+    assert judgments is not None
+    counts = [
+        f"{name} {result.num_ratings} ratings of {result.num_captions} captions "
+        f"({result.num_left_out} more left out, being a reference of the photo word for word)"
+        for name, result in (("experts", judgments.experts), ("crowd", judgments.crowd))
+    ]
+    return [
+        "## Do the metrics rank as people do?",
+        "",
+        "Kendall's tau between metric and human rating of captions beside photos of Flickr8k, each "
+        f"scored against the photo's references: {'; '.join(counts)}. An expert's score of 1 to 4 "
+        "counts by itself, of the crowd the share that said yes; tau-c is the usual figure for the "
+        "experts, tau-b for the crowd.",
+        "",
+        *judgment_table(judgments),
+        "",
+    ]
+
+
+def title(results: SweepResults) -> str:
     """Task and split."""
-    return f"{result.task.capitalize()}, {result.split}"
+    return f"{results.task.capitalize()}, {results.split}"
 
 
-def conditions_of(result: SweepResults) -> str:
+def conditions_of(results: SweepResults) -> str:
     """What the figures depend on, in a sentence or two."""
-    conditions = result.conditions
-    commits = ", ".join(dict.fromkeys(point.commit for point in result.points))
+    conditions = results.conditions
+    commits = ", ".join(dict.fromkeys(point.commit for point in results.points))
     threads = f"{conditions.num_threads} thread{'s' if conditions.num_threads != 1 else ''}"
     sentence = (
-        f"{result.num_examples} examples, {conditions.model} (checkpoint "
-        f"{conditions.checkpoint[:12]}), greedy, {conditions.dtype} on {conditions.device}, "
-        f"code {commits}."
+        f"{results.num_examples} examples, {conditions.model} (checkpoint "
+        f"{conditions.checkpoint[:12]}), greedy unless beams are named, {conditions.dtype} on "
+        f"{conditions.device}, code {commits}."
     )
-    if result.num_timed:
+    if results.num_timed:
         sentence += (
-            f" Times: {result.num_timed} examples, {threads}, {conditions.processor}, "
+            f" Times: {results.num_timed} examples, {threads}, {conditions.processor}, "
             f"torch {conditions.torch_version}, interleaved with full depth."
         )
     return sentence
-
-
-def _table(result: SweepResults, points: Sequence[PointResult], *, is_short: bool) -> list[str]:
-    metrics = [result.metric] if is_short else list(points[0].metrics)
-    sizes = sorted({size for point in result.points for size in point.times})
-    shown = sizes[:1] if is_short else sizes
-    header = ["setting", *(METRIC_LABELS.get(name, name) for name in metrics)]
-    header += ["against full depth", "layers saved", "FLOPs saved"]
-    for size in shown:
-        header += [f"ms, batch {size}", "time saved", "time saved, stem included"]
-    header.append("mean depth image / text / token")
-    rows = [
-        [
-            _setting(point),
-            *(_value(point.metrics[name]) for name in metrics),
-            _difference(point.metrics[result.metric]),
-            _percent(point.saving.layers),
-            _percent(point.saving.flops),
-            *(cell for size in shown for cell in _times(point, size)),
-            " / ".join(f"{depth:.2f}" for depth in _depths(point)),
-        ]
-        for point in points
-    ]
-    rule = ["---"] * len(header)
-    return [f"| {' | '.join(cells)} |" for cells in (header, rule, *rows)]
-
-
-def _setting(point: PointResult) -> str:
-    if point.family == PRESETS:
-        return f"`{point.name}`"
-    if point.family == FULL:
-        return "full depth"
-    return f"oracle, {point.name}" if point.family == ORACLE else point.name
-
-
-def _value(metric: MetricEstimate) -> str:
-    return f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
-
-
-def _difference(metric: MetricEstimate) -> str:
-    if metric.difference == metric.difference_low == metric.difference_high == 0:
-        return "same"
-    return f"{metric.difference:+.3f} [{metric.difference_low:+.3f}, {metric.difference_high:+.3f}]"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share + 0.0:.1f} %".replace("-0.0 %", "0.0 %")
-
-
-def _times(point: PointResult, size: int) -> list[str]:
-    times = point.times.get(size)
-    if times is None:
-        return [MISSING] * 3
-    return [
-        f"{times.ms_without_stem.median:.1f}",
-        _percent(times.wall_without_stem),
-        _percent(times.wall),
-    ]
-
-
-def _depths(point: PointResult) -> tuple[float, float, float]:
-    depth = point.mean_depth
-    return depth.image, depth.text, depth.decoder

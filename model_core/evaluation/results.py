@@ -11,9 +11,12 @@ from model_core.errors import InputError
 from model_core.evaluation.benchmark import Conditions, Spread
 from model_core.evaluation.evaluate import MeanDepth, Saving
 from model_core.evaluation.intervals import MetricEstimate
+from model_core.evaluation.points import FULL
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PROJECT = Path(__file__).resolve().parents[2]
+MEASURED_CODE = ("model_core", "configs")  # what figures depend on
+JUDGMENTS, RETRIEVAL = "judgments", "retrieval"  # files of the folder that are no sweep
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,11 @@ class PointResult(BaseModel):
         family: The curve it belongs to.
         name: Unique within the family.
         exits: What ran; None for an oracle, which no setting reaches.
-        metrics: By name.
+        num_beams: Of the search. Differences are to full depth with as many.
+        metrics: By name, with intervals.
+        variety: Of captions, by name, without: a resample repeats photos, and seems less varied.
         saving: Layers and operations, answer by answer.
+        layers_without_text: Layers saved with the image alone as the encoder's term.
         mean_depth: Of image, text and tokens.
         times: By batch size; empty for an oracle, or when no times were asked for.
         commit: Of the code that measured it.
@@ -45,8 +51,11 @@ class PointResult(BaseModel):
     family: str
     name: str
     exits: ExitConfig | None
+    num_beams: int = 1
     metrics: dict[str, MetricEstimate]
+    variety: dict[str, float] = Field(default_factory=dict)
     saving: Saving
+    layers_without_text: float
     mean_depth: MeanDepth
     times: dict[int, PointTimes] = Field(default_factory=dict)
     commit: str
@@ -62,6 +71,7 @@ class SweepResults(BaseModel):
 
     Attributes:
         metric: The metric that plots show.
+        has_constant_text: True when every example has the same text side.
         num_timed: Examples that times were measured on.
     """
 
@@ -71,6 +81,7 @@ class SweepResults(BaseModel):
     task: str
     split: str
     metric: str
+    has_constant_text: bool
     num_examples: int
     num_timed: int
     conditions: Conditions
@@ -79,6 +90,16 @@ class SweepResults(BaseModel):
     def find(self, key: str) -> PointResult | None:
         """The point of that key, if it was measured."""
         return next((point for point in self.points if point.key == key), None)
+
+    @property
+    def full(self) -> PointResult:
+        """Full depth, greedy: what every saving is against."""
+        return self.family(FULL)[0]
+
+    @property
+    def batch_sizes(self) -> list[int]:
+        """Batch sizes that times were measured at, smallest first."""
+        return sorted({size for point in self.points for size in point.times})
 
     def family(self, name: str) -> list[PointResult]:
         """The points of a family, in the order they were measured."""
@@ -90,7 +111,7 @@ class SweepResults(BaseModel):
         return all(getattr(self, name) == getattr(other, name) for name in same)
 
 
-def write_results(results: SweepResults, path: Path) -> None:
+def write_results(results: BaseModel, path: Path) -> None:
     """Replace the file in one move."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".part")
@@ -124,15 +145,21 @@ def complete_results(folder: Path) -> dict[str, SweepResults]:
     return {
         path.stem: read_results(path)
         for path in sorted(folder.glob("*.json"))
-        if not path.name.endswith(".partial.json")
+        if not path.name.endswith(".partial.json") and path.stem not in (JUDGMENTS, RETRIEVAL)
     }
 
 
 def current_commit() -> str:
-    """Commit of the code, ``-dirty`` when files differ from it; ``unknown`` outside of git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    """Commit of the code, ``-dirty`` when the code differs from it; ``unknown`` outside of git."""
     try:
-        found = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+        commit = _git("rev-parse", "--short=12", "HEAD")
+        changes = _git("status", "--porcelain", "--", *MEASURED_CODE)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return f"{commit}-dirty" if changes else commit
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    found = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     return found.stdout.strip()

@@ -51,19 +51,19 @@ class Workload:
         """The same with some of the examples."""
         return replace(self, examples=examples)
 
-    def answer(self, exits: ExitConfig, label: str) -> list[Answer]:
+    def answer(self, exits: ExitConfig, label: str, num_beams: int = 1) -> list[Answer]:
         """Answers in order, without times; ``label`` stands beside the progress bar."""
-        slots = Slots(self._encoder, BATCH_SIZE)
+        slots = Slots(self._encoder, BATCH_SIZE * num_beams)
         return answer_in_batches(
             self.examples,
-            lambda item: self.request(item, exits),
+            lambda item: self.request(item, exits, num_beams),
             lambda requests: answer_all(slots, requests),
             f"{self.task} {label}",
         )
 
-    def request(self, example: Example, exits: ExitConfig) -> Request:
+    def request(self, example: Example, exits: ExitConfig, num_beams: int = 1) -> Request:
         """The request of an example."""
-        return make_request(self.predictor, self.task, example, exits, self.features)
+        return make_request(self.predictor, self.task, example, exits, self.features, num_beams)
 
     @cached_property
     def _encoder(self) -> RememberingEncoder:

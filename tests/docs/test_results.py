@@ -4,18 +4,25 @@ from pathlib import Path
 
 import pytest
 
-from model_core.evaluation.points import FAMILIES, FULL, ORACLE, PRESETS
-from model_core.evaluation.report import BEGIN, END, block_of, readme_block, results_page
-from model_core.evaluation.results import SweepResults, complete_results
+from model_core.evaluation.findings import Findings, read_findings
+from model_core.evaluation.points import BEAMS, FAMILIES, FULL, ORACLE, PRESETS
+from model_core.evaluation.report import (
+    BEGIN,
+    END,
+    block_of,
+    overviews,
+    readme_block,
+    results_page,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "results"
 
 
 @pytest.fixture
-def results() -> dict[str, SweepResults]:
-    found = complete_results(FOLDER)
-    if not found:
+def findings() -> Findings:
+    found = read_findings(FOLDER)
+    if not found.sweeps:
         pytest.skip("docs/results holds no finished sweep")
     return found
 
@@ -26,22 +33,23 @@ def test_readme_has_one_block_to_fill() -> None:
     assert text.index(BEGIN) < text.index(END)
 
 
-def test_readme_says_what_the_results_say(results: dict[str, SweepResults]) -> None:
+def test_readme_says_what_the_results_say(findings: Findings) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert block_of(text) == readme_block(results, "docs/results"), (
+    assert block_of(text) == readme_block(findings, "docs/results"), (
         "run: python -m model_core report"
     )
 
 
-def test_page_says_what_the_results_say(results: dict[str, SweepResults]) -> None:
+def test_page_says_what_the_results_say(findings: Findings) -> None:
     text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    assert text == results_page(results, "results"), "run: python -m model_core report"
+    assert text == results_page(findings, "results"), "run: python -m model_core report"
 
 
-def test_every_result_has_its_figure(results: dict[str, SweepResults]) -> None:
-    assert [name for name in results if not (FOLDER / f"{name}.svg").is_file()] == []
+def test_every_result_has_its_figure(findings: Findings) -> None:
+    names = [*findings.sweeps, *overviews(findings)]
+    assert [name for name in names if not (FOLDER / f"{name}.svg").is_file()] == []
 
 
-@pytest.mark.parametrize("family", [FULL, *FAMILIES, PRESETS, ORACLE])
+@pytest.mark.parametrize("family", [FULL, *FAMILIES, PRESETS, BEAMS, ORACLE])
 def test_family_is_in_the_glossary(family: str) -> None:
     assert f"`{family}`" in (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ import pytest
 from model_core.__main__ import main
 from model_core.config import load_preset
 from model_core.evaluation.report import BEGIN, END
+from tests.model_core.evaluation.invented import write_ratings
 from tests.tiny import photo
 
 
@@ -81,12 +82,15 @@ def test_evaluate_prints_one_object(
     assert result["num_examples"] == (6 if task == "caption" else 18)
     assert set(result) == {
         *("task", "split", "policy", "num_beams"),
-        *("num_examples", "metrics", "saving", "mean_depth"),
+        *("num_examples", "metrics", "saving", "layers_without_text", "mean_depth"),
     }
     metrics = result["metrics"]
     assert isinstance(metrics, dict)
     expected = (
-        {"cider", "bleu1", "bleu2", "bleu3", "bleu4"}
+        {
+            *("cider", "bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "mean_length"),
+            *("distinct1", "distinct2", "distinct_captions"),
+        }
         if task == "caption"
         else {"accuracy", "recall_entailment", "recall_neutral", "recall_contradiction"}
     )
@@ -169,21 +173,68 @@ def test_sweep_and_report_fill_a_readme(
     result = run_json(
         capsys,
         *("sweep", "--task", "entailment", "--with-premise", "--num-examples", "8"),
-        *("--policies", "fixed_decoder,fast", "--batch-sizes", "2", "--out", str(folder)),
+        *("--policies", "fixed_decoder,fast", "--batch-sizes", "2", "--num-timed", "5"),
+        *("--out", str(folder)),
         *("--data", str(data_folder), "--checkpoint", str(tiny_checkpoint)),
     )
     points = result["points"]
     assert isinstance(points, list)
     assert [point["family"] for point in points] == [
-        *("full", "fixed_decoder", "fixed_decoder", "fixed_decoder", "fixed_decoder", "presets")
+        *("full", "fixed_decoder", "fixed_decoder", "fixed_decoder", "presets")
     ]
-    assert all(list(point["times"]) == ["2"] for point in points)
+    assert [list(point["times"]) for point in points] == [["2"], [], ["2"], ["2"], ["2"]]
+    assert result["num_timed"] == 5
     assert result["split"] == "test with premise"
     assert main(["report", "--results", str(folder), "--readme", str(readme)]) == 0
     assert capsys.readouterr().out.split() == [
-        *(str(folder / "entailment-with-premise.svg"), f"{folder}.md", str(readme))
+        *(str(folder / "entailment-with-premise.svg"), str(folder / "quality-by-layers.svg")),
+        *(f"{folder}.md", str(readme)),
     ]
     assert "**Entailment, test with premise.** 8 examples" in readme.read_text()
+
+
+def test_judgments_need_no_model(
+    capsys: pytest.CaptureFixture[str], data_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "captions.jsonl").write_text((data_folder / "captions.jsonl").read_text())
+    write_ratings(folder)
+    result = run_json(
+        capsys, "judgments", "--data", str(folder), "--out", str(tmp_path / "results")
+    )
+    assert set(result) == {"experts", "crowd"}
+    assert json.loads((tmp_path / "results" / "judgments.json").read_text()) == result
+    assert main(["judgments", "--data", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 8
+    assert lines[0].startswith("experts  cider: tau-c ")
+
+
+def test_retrieval_without_poolers_is_left_out_only_when_asked(
+    capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    arguments = ["retrieve", "--data", str(data_folder), "--checkpoint", str(tiny_checkpoint)]
+    assert main([*arguments, "--out", str(tmp_path), "--if-possible"]) == 0
+    assert list(tmp_path.iterdir()) == []
+    assert main(arguments) == 1
+    assert "tiny has no poolers" in capsys.readouterr().err
+
+
+def test_retrieval_prints_and_writes_every_setting(
+    capsys: pytest.CaptureFixture[str], pooled_checkpoint: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    result = run_json(
+        capsys,
+        *("retrieve", "--policies", "full,fast", "--fixed-depths", "--out", str(tmp_path)),
+        *("--data", str(data_folder), "--checkpoint", str(pooled_checkpoint)),
+    )
+    assert (result["num_photos"], result["num_captions"]) == (6, 18)
+    points = result["points"]
+    assert isinstance(points, list)
+    assert [point["name"] for point in points] == ["full", "fast", "depth 1", "depth 2", "depth 3"]
+    assert [point["image_depth"] for point in points[2:]] == [1, 2, 3]
+    assert json.loads((tmp_path / "retrieval.json").read_text()) == result
 
 
 @pytest.mark.parametrize(

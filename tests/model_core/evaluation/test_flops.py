@@ -88,10 +88,12 @@ def shipped_shapes() -> Predictor:
     return Predictor(LoadedCheckpoint(model, tokenizer, "random"))
 
 
-def make_request(predictor: Predictor, task: str, photo: Image.Image, exits: ExitConfig) -> Request:
+def make_request(
+    predictor: Predictor, task: str, photo: Image.Image, exits: ExitConfig, num_beams: int = 1
+) -> Request:
     if task == "entailment":
         return predictor.request(task, photo, exits, hypothesis="a dog runs")
-    return predictor.request(task, photo, exits, max_new_tokens=6)
+    return predictor.request(task, photo, exits, max_new_tokens=6, num_beams=num_beams)
 
 
 def mixed_exits(predictor: Predictor, photo: Image.Image) -> ExitConfig:
@@ -104,27 +106,49 @@ def mixed_exits(predictor: Predictor, photo: Image.Image) -> ExitConfig:
     )
 
 
-@pytest.mark.parametrize("task", ["caption", "entailment"])
-@pytest.mark.parametrize("name", ["full", "fixed", "mixed"])
+@pytest.mark.parametrize(
+    ("task", "name", "num_beams"),
+    [
+        ("caption", "full", 1),
+        ("caption", "fixed", 1),
+        ("caption", "mixed", 1),
+        ("caption", "copied", 1),
+        ("caption", "confident", 1),
+        ("caption", "full", 3),
+        ("caption", "mixed", 3),
+        ("entailment", "full", 1),
+        ("entailment", "fixed", 1),
+        ("entailment", "mixed", 1),
+        ("entailment", "confident", 1),
+    ],
+)
 def test_shipped_shapes_agree_within_a_percent(
-    shipped_shapes: Predictor, photos: list[Image.Image], task: str, name: str
+    shipped_shapes: Predictor, photos: list[Image.Image], task: str, name: str, num_beams: int
 ) -> None:
     fixed = FixedDepthPolicy(depth=2)
+    mixed = mixed_exits(shipped_shapes, photos[1])
     exits = {
         "full": ExitConfig(),
         "fixed": ExitConfig(image=fixed, text=fixed, decoder=fixed),
-        "mixed": mixed_exits(shipped_shapes, photos[1]),
+        "mixed": mixed,
+        "copied": mixed.model_copy(update={"catch_up": CatchUp.COPY_HIDDEN}),
+        "confident": ExitConfig(decoder=ConfidencePolicy(threshold=0.5)),
     }[name]
-    request = make_request(shipped_shapes, task, photos[1], exits)
+    request = make_request(shipped_shapes, task, photos[1], exits, num_beams)
     shipped_shapes.answer([request])  # the instruction is encoded before counting
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         (answer,) = shipped_shapes.answer([request])
     stem = FlopModel(shipped_shapes.model.config, SHIPPED_VOCABULARY).stem()
     counted_flops = counter.get_total_flops() - stem
     assert answer.trace.cost.flops - stem == pytest.approx(counted_flops, rel=0.01)
+    if name == "confident":  # the vocabulary is read at every depth, and nothing is saved
+        assert answer.trace.cost.flops >= answer.trace.cost.flops_full
+        return
     assert answer.trace.cost.flops_full >= answer.trace.cost.flops
     if name != "full":
         assert answer.trace.cost.flops < answer.trace.cost.flops_full
     if (name, task) == ("mixed", "caption"):
         tokens = answer.trace.decoder.tokens
         assert len({token.depth for token in tokens}) > 1
+    if (name, task, num_beams) == ("mixed", "caption", 1):
+        assert any(token.caught_up for token in answer.trace.decoder.tokens)

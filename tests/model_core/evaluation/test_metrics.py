@@ -3,10 +3,13 @@
 import pytest
 
 from model_core.evaluation.metrics import (
+    caption_lengths,
     caption_metrics,
     label_metrics,
     relative_saving,
+    rouge_scores,
     tokenize_caption,
+    variety,
 )
 
 REFERENCES = [["A dog runs on grass .", "The dog is running"], ["Two men play", "two men"]]
@@ -33,6 +36,36 @@ def test_cider_prefers_the_photo_s_own_words() -> None:
     swapped = caption_metrics(["two men play", "a dog runs on grass"], REFERENCES)["cider"]
     assert right > 1.0
     assert swapped == pytest.approx(0.0)
+
+
+def test_rouge_by_hand() -> None:
+    # longest common subsequence "a dog on grass": 4 of 5 given words, 4 of the reference's 5
+    (score,) = rouge_scores(["a dog plays on grass"], [["A dog runs on grass ."]])
+    assert score == pytest.approx(0.8)
+    # recall 2 / 2 from one reference, precision 2 / 4 from it too; beta is 1.2
+    (score,) = rouge_scores(["two men play ball"], [["two men", "nobody here at all"]])
+    assert score == pytest.approx((1 + 1.44) * 0.5 * 1 / (1 + 1.44 * 0.5))
+    assert rouge_scores(["", "cat"], [["a dog"], ["a dog"]]).tolist() == [0, 0]
+
+
+def test_variety_by_hand() -> None:
+    # 9 words of which a, dog, runs, cat differ; pairs: a dog, dog runs (twice), a cat, cat runs
+    found = variety(["a dog runs", "A dog runs .", "a cat runs"])
+    assert found == {
+        "distinct1": pytest.approx(4 / 9),
+        "distinct2": pytest.approx(4 / 6),
+        "distinct_captions": pytest.approx(2 / 3),
+    }
+    assert variety(["word"]) == {"distinct1": 1.0, "distinct2": 0.0, "distinct_captions": 1.0}
+
+
+def test_every_caption_metric_is_reported() -> None:
+    scores = caption_metrics(["a dog runs", "two men"], REFERENCES)
+    bleu = [f"bleu{order}" for order in range(1, 5)]
+    varied = ["distinct1", "distinct2", "distinct_captions"]
+    assert list(scores) == ["cider", *bleu, "rouge_l", "mean_length", *varied]
+    assert scores["mean_length"] == 2.5
+    assert caption_lengths(["", "a dog's ball."]).tolist() == [0, 4]
 
 
 def test_accuracy_and_recall() -> None:

@@ -4,43 +4,80 @@ import pytest
 
 from model_core.config import CatchUp, ExitConfig, load_preset, preset_names
 from model_core.errors import ConfigError
-from model_core.evaluation.grids import THRESHOLDS
-from model_core.evaluation.points import FAMILIES, PRESETS, Depths, sweep_points
+from model_core.evaluation.grids import DECODER_KINDS, THRESHOLDS
+from model_core.evaluation.points import (
+    BEAMS,
+    FAMILIES,
+    NUM_BEAMS,
+    NUM_THRESHOLDS,
+    PRESETS,
+    Depths,
+    evenly,
+    families_of,
+    sweep_points,
+)
 from model_core.policies import POLICIES, FixedDepthPolicy, NeverPolicy
+from model_core.policy_heads import HEADS
 
 DEPTHS = Depths(3, 6)
 
 
 def test_everything_is_the_default() -> None:
-    points = sweep_points([], "caption", DEPTHS)
-    assert {point.family for point in points} == {*FAMILIES, PRESETS}
+    points = sweep_points(families_of(False, DEPTHS, HEADS), "caption", DEPTHS)
+    assert {point.family for point in points} == {*FAMILIES, PRESETS, BEAMS}
     assert len({(point.family, point.name) for point in points}) == len(points)
     presets = [point.name for point in points if point.family == PRESETS]
     assert presets == [name for name in preset_names() if name != "full"]
 
 
-def test_everything_leaves_out_what_the_model_has_no_heads_for() -> None:
-    families = {point.family for point in sweep_points([], "caption", DEPTHS, ())}
-    assert {*FAMILIES, PRESETS} - families == {"classifier", "classifier_copy_hidden"}
+def test_families_leave_out_what_the_model_has_no_heads_for() -> None:
+    left_out = {*families_of(False, DEPTHS, HEADS)} - {*families_of(False, DEPTHS, ())}
+    assert left_out == {"classifier", "classifier_copy_hidden"}
+
+
+def test_answers_of_one_step_need_no_catch_up_and_no_search() -> None:
+    left_out = {*families_of(False, DEPTHS, HEADS)} - {*families_of(True, DEPTHS, HEADS)}
+    assert left_out == {BEAMS, *(f"{kind}_copy_hidden" for kind in DECODER_KINDS)}
+
+
+def test_beams_are_full_depth_and_every_preset() -> None:
+    points = sweep_points([BEAMS], "caption", DEPTHS)
+    assert [point.name for point in points] == preset_names()
+    assert {point.num_beams for point in points} == {NUM_BEAMS}
+    assert points[0].exits == ExitConfig()
+
+
+def test_evenly_keeps_both_ends() -> None:
+    policies = [FixedDepthPolicy(depth=depth) for depth in range(1, 13)]
+    chosen = [policy.depth for policy in evenly(policies, 6)]  # type: ignore[union-attr]
+    assert chosen == [1, 3, 5, 8, 10, 12]
+    assert evenly(policies[:3], 6) == policies[:3]
 
 
 def test_every_dynamic_policy_has_a_curve_over_its_whole_grid() -> None:
     for kind in POLICIES.keys() - {"never", "fixed_depth"}:
         points = sweep_points([kind], "caption", DEPTHS)
         thresholds = [point.exits.decoder.threshold for point in points]  # type: ignore[union-attr]
-        assert thresholds == list(THRESHOLDS[kind])
+        grid = THRESHOLDS[kind]
+        assert len(thresholds) == NUM_THRESHOLDS
+        assert (thresholds[0], thresholds[-1]) == (grid[0], grid[-1])
+        assert [grid.index(value) for value in thresholds] == sorted(
+            {grid.index(value) for value in thresholds}
+        )
         assert {point.exits.image for point in points} == {NeverPolicy()}
 
 
 @pytest.mark.parametrize(
     ("family", "site", "depths"),
     [
-        ("fixed_decoder", "decoder", [1, 2, 3, 4, 5, 6]),
-        ("fixed_image", "image", [1, 2, 3]),
-        ("fixed_text", "text", [1, 2, 3]),
+        ("fixed_decoder", "decoder", [1, 2, 3, 4, 5]),
+        ("fixed_image", "image", [1, 2]),
+        ("fixed_text", "text", [1, 2]),
     ],
 )
-def test_fixed_depths_reach_from_one_to_full(family: str, site: str, depths: list[int]) -> None:
+def test_fixed_depths_reach_from_one_to_the_last_before_full(
+    family: str, site: str, depths: list[int]
+) -> None:
     points = sweep_points([family], "caption", DEPTHS)
     assert [point.exits for point in points] == [
         ExitConfig.model_validate({site: FixedDepthPolicy(depth=depth)}) for depth in depths
@@ -50,12 +87,19 @@ def test_fixed_depths_reach_from_one_to_full(family: str, site: str, depths: lis
 def test_diagonal_takes_the_shallower_side_along_in_proportion() -> None:
     points = sweep_points(["fixed_joint"], "caption", DEPTHS)
     pairs = [(point.exits.image.depth, point.exits.decoder.depth) for point in points]  # type: ignore[union-attr]
-    assert pairs == [(1, 1), (1, 2), (2, 3), (2, 4), (3, 5), (3, 6)]
+    assert pairs == [(1, 1), (1, 2), (2, 3), (2, 4), (3, 5)]
+    assert all(point.exits.image == point.exits.text for point in points)
+
+
+def test_mixed_depths_are_off_the_diagonal() -> None:
+    points = sweep_points(["fixed_mixed"], "caption", Depths(6, 6))
+    pairs = [(point.exits.image.depth, point.exits.decoder.depth) for point in points]  # type: ignore[union-attr]
+    assert pairs == [(1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 2), (3, 4)]
     assert all(point.exits.image == point.exits.text for point in points)
 
 
 def test_approximate_catch_up_is_a_curve_of_its_own() -> None:
-    (exact, *_), (copied, *_) = (
+    (_, exact, *_), (copied, *_) = (
         sweep_points([family], "caption", DEPTHS)
         for family in ("confidence", "confidence_copy_hidden")
     )

@@ -18,13 +18,14 @@ from model_core.evaluation.results import (
     read_results,
     write_results,
 )
+from model_core.evaluation.score_file import read_scores, scores_path
 from model_core.evaluation.sweep import Sweep
 from model_core.evaluation.workload import Workload
 from model_core.policies import FixedDepthPolicy, SimilarityPolicy
 from model_core.predictor import Predictor
 
 POINTS = [
-    SweepPoint("fixed_decoder", "one", ExitConfig(decoder=FixedDepthPolicy(depth=1))),
+    SweepPoint("fixed_decoder", "two", ExitConfig(decoder=FixedDepthPolicy(depth=2))),
     SweepPoint("fixed_decoder", "four", ExitConfig(decoder=FixedDepthPolicy(depth=4))),
     SweepPoint("similarity", "some", ExitConfig(image=SimilarityPolicy(threshold=0.9))),
 ]
@@ -48,16 +49,17 @@ def test_points_say_what_evaluate_says(
     results = Sweep(workload, POINTS, tmp_path / "x.json", has_oracle=False).run()
     assert [point.key for point in results.points] == [
         "full: full",
-        "fixed_decoder: one",
+        "fixed_decoder: two",
         "fixed_decoder: four",
         "similarity: some",
     ]
     for point in results.points:
         assert point.exits is not None
         expected = evaluate(predictor, task, "test", workload.examples, "", point.exits)
-        values = {name: metric.value for name, metric in point.metrics.items()}
+        values = {name: metric.value for name, metric in point.metrics.items()} | point.variety
         assert values == pytest.approx(expected.metrics, abs=1e-9)
         assert point.saving == expected.saving
+        assert point.layers_without_text == expected.layers_without_text
         assert point.mean_depth == expected.mean_depth
         for metric in point.metrics.values():
             assert metric.low <= metric.high
@@ -85,22 +87,22 @@ def test_file_is_read_back_and_the_partial_one_is_gone(workload: Workload, tmp_p
     assert read_results(path) == results == complete_results(path.parent)["caption"]
     assert not partial_path(path).exists()
     assert results.conditions.checkpoint == workload.predictor.info.hash
-    full, one = results.points
-    assert list(full.times) == list(one.times) == [1, 3]
-    for times in one.times.values():
+    full, two = results.points
+    assert list(full.times) == list(two.times) == [1, 3]
+    for times in two.times.values():
         assert times.ms_without_stem.median < times.ms.median
         assert times.wall < 1
     assert full.times[1].wall == full.times[3].wall_without_stem == 0.0
-    assert one.commit
+    assert two.commit
 
 
 def count_answers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     labels: list[str] = []
     original = Workload.answer
 
-    def answer(self: Workload, exits: ExitConfig, label: str) -> object:
+    def answer(self: Workload, exits: ExitConfig, label: str, num_beams: int = 1) -> object:
         labels.append(label)
-        return original(self, exits, label)
+        return original(self, exits, label, num_beams)
 
     monkeypatch.setattr(Workload, "answer", answer)
     return labels
@@ -162,7 +164,7 @@ def test_points_of_another_run_are_not_used(
     Sweep(few, POINTS[:1], path, has_oracle=False).run()
     labels = count_answers(monkeypatch)
     results = Sweep(workload, POINTS[:1], path, has_oracle=False).run()
-    assert len(labels) == 3
+    assert labels == ["full: full", "fixed_decoder: two"]
     assert results.num_examples == 6
     assert read_results(path) == results
 
@@ -189,5 +191,37 @@ def test_metrics_of_full_depth_are_the_plain_ones(workload: Workload, tmp_path: 
     (point,) = Sweep(workload, [], tmp_path / "x.json", has_oracle=False).run().points
     answers = answer_examples(workload.predictor, "caption", workload.examples, ExitConfig())
     expected = task_metrics(workload.predictor, "caption", workload.examples, answers)
-    assert {name: item.value for name, item in point.metrics.items()} == pytest.approx(expected)
-    assert SweepResults.model_fields["schema_version"].default == 1
+    values = {name: item.value for name, item in point.metrics.items()} | point.variety
+    assert values == pytest.approx(expected)
+    assert SweepResults.model_fields["schema_version"].default == 2
+
+
+def test_scores_of_every_point_are_kept_beside_the_file(workload: Workload, tmp_path: Path) -> None:
+    path = tmp_path / "caption.json"
+    first = Sweep(workload, POINTS[:1], path, has_oracle=False).run()
+    Sweep(workload, POINTS, path, has_oracle=False).run()
+    results, scores = read_results(path), read_scores(scores_path(path))
+    assert scores is not None
+    assert list(scores.of_points) == [point.key for point in results.points]
+    assert results.points[: len(first.points)] == first.points
+    assert scores.photos.tolist() == list(range(6))
+    for point in results.points:
+        mean = scores.of_points[point.key].mean()
+        assert mean == pytest.approx(point.metrics["cider"].value, rel=1e-5, abs=1e-7)
+
+
+def test_beams_are_compared_with_full_depth_of_as_many(workload: Workload, tmp_path: Path) -> None:
+    exits = ExitConfig(decoder=FixedDepthPolicy(depth=4))
+    beams = [
+        SweepPoint("beams", "full", ExitConfig(), 3),
+        SweepPoint("beams", "four", exits, 3),
+    ]
+    results = Sweep(workload, beams, tmp_path / "x.json", has_oracle=False).run()
+    full, of_beams, four = results.points
+    expected = evaluate(
+        workload.predictor, "caption", "test", workload.examples, "", ExitConfig(), num_beams=3
+    )
+    assert (full.num_beams, of_beams.num_beams) == (1, 3)
+    assert of_beams.metrics["bleu1"].value == pytest.approx(expected.metrics["bleu1"])
+    assert four.metrics == of_beams.metrics
+    assert four.metrics["mean_length"].difference == 0

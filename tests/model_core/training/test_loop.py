@@ -20,7 +20,7 @@ from tests.tiny import TINY_OVERRIDES
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     values = yaml.safe_load((CONFIG_ROOT / "model" / "offramp-s.yaml").read_text())
-    for override in TINY_OVERRIDES:
+    for override in (*TINY_OVERRIDES, "embedding_size=6"):
         name, text = override.split("=")
         *parents, last = name.split(".")
         target = values
