@@ -93,8 +93,6 @@ def calibrate(
     """
     parts = split_photos(workload.examples, seed)
     search_part = Part("search", workload.part(parts.search), goal, seed)
-    if decoder_kinds is None:
-        decoder_kinds = usable_kinds(DECODER_KINDS, workload.predictor.info.learned_kinds)
     space = _space(workload, goal, decoder_kinds, encoder_kinds)
     safest = search_part.kept_by_no_change
     searched = Search(space, goal, search_part.run, safest).run()
@@ -169,9 +167,14 @@ def fixed_sequence(
 
 
 def _space(
-    workload: Workload, goal: Goal, decoder_kinds: Sequence[str], encoder_kinds: Sequence[str]
+    workload: Workload,
+    goal: Goal,
+    decoder_kinds: Sequence[str] | None,
+    encoder_kinds: Sequence[str],
 ) -> SearchSpace:
     info = workload.predictor.info
+    if decoder_kinds is None:
+        decoder_kinds = usable_kinds(DECODER_KINDS, info.learned_kinds)
     # A constant instruction is encoded once for all answers: only MuE's layer count charges it.
     has_text = info.tasks[workload.task].takes_text or goal.cost is CostMeasure.LAYERS
     return SearchSpace(
