@@ -116,9 +116,11 @@ def conditions_of(result: SweepResults) -> str:
     conditions = result.conditions
     commits = ", ".join(dict.fromkeys(point.commit for point in result.points))
     threads = f"{conditions.num_threads} thread{'s' if conditions.num_threads != 1 else ''}"
+    packed = "" if conditions.weights == "float32" else f" with {conditions.weights} weights"
     sentence = (
         f"{result.num_examples} examples, {conditions.model} (checkpoint "
-        f"{conditions.checkpoint[:12]}), greedy, {conditions.dtype} on {conditions.device}, "
+        f"{conditions.checkpoint[:12]}), greedy, {conditions.dtype}{packed} on "
+        f"{conditions.device}, "
         f"code {commits}."
     )
     if result.num_timed:
