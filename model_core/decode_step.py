@@ -59,6 +59,7 @@ class DecodingStep:
         self._late_features: list[tuple[np.ndarray, Tensor]] = []
         self._beam_logits: list[tuple[np.ndarray, Tensor]] = []
         self.board = ScoreBoard(num_slots, self._num_layers)
+        self._first_decisions = np.ones(num_slots, dtype=np.int64)
         self.depths = np.zeros(num_slots, dtype=np.int64)
         self.caught_up = self.positions_run = self.position_sum = np.zeros_like(self.depths)
         self.candidates: dict[int, Candidates] = {}
@@ -67,10 +68,15 @@ class DecodingStep:
     def run(self, last_token_ids: Tensor) -> None:
         """Find the candidates of every slot; ``last_token_ids`` ``(R,)`` in order of slots."""
         rows = np.array(sorted(self._requests), dtype=np.int64)
+        for places in group_rows(self._groups[rows]):
+            group = rows[places]
+            self._first_decisions[group] = self.board.first_decision(self._policy(group), group)
         positions = torch.from_numpy(self._steps[rows]).to(self._device)
         self._cache.append(rows, self._backbone.embed_target(last_token_ids, positions))
         for layer in range(self._num_layers):
             hidden, previous = self._run_layer(layer, rows)
+            if layer + 1 < self._first_decisions[rows].min():
+                continue
             leaves = self._decide(layer + 1, rows, hidden, previous)
             if leaves.any():
                 self.depths[rows[leaves]] = layer + 1

@@ -29,6 +29,16 @@ class ScoreBoard:
             self.thresholds[row, :depth].tolist()
         )
 
+    def first_decision(self, policy: ExitPolicy, rows: np.ndarray) -> int:
+        """The first depth at which ``rows`` may leave, or at which the policy has to see them.
+
+        Below it nothing need be asked: their scores are written here.
+        """
+        for depth in range(1, self.scores.shape[1]):
+            if self.decide_known(policy, depth, rows) is not False:
+                return depth
+        return self.scores.shape[1]
+
     def decide_known(self, policy: ExitPolicy, depth: int, rows: np.ndarray) -> bool | None:
         """Whether ``rows`` leave at ``depth``, where the policy need not see them; else None."""
         known = policy.known_score(depth)

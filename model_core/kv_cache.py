@@ -152,13 +152,17 @@ class SlotCache:
             select(self._self.key, layer, length), select(self._self.value, layer, length)
         )
 
-    def cross_key_value(self, layer: int, block: PendingBlock) -> KeyValue:
-        """``(R', M, H, D/H)`` of the memories of its window, computed on a row's first visit."""
+    def memory_length(self, block: PendingBlock) -> int:
+        """Tokens of the longest memory of the block's rows."""
+        return int(self._memory_lengths[block.rows].max())
+
+    def cross_key_value(self, layer: int, block: PendingBlock, length: int) -> KeyValue:
+        """``(R', length, H, D/H)`` of the memories of its window, computed on the first visit."""
         rows = block.rows
         if not self._has_cross[rows, layer].all():
             first_visit = rows[~self._has_cross[rows, layer]]
             self._project_memories(layer, np.unique(self._memory_owners[first_visit]))
-        select, length = block.window.select, int(self._memory_lengths[rows].max())
+        select = block.window.select
         return KeyValue(
             select(self._cross.key, layer, length), select(self._cross.value, layer, length)
         )
@@ -169,13 +173,14 @@ class SlotCache:
         A copy per slot: reading is then a view for most batches, and beams stay as they are.
         """
         length = int(self._memory_lengths[owners].max())
-        memory = self._memory[self._index(owners), :length]
+        memory = self._memory[:, :length].index_select(0, self._index(owners))
         computed = self._backbone.memory_key_value(layer, memory)
         sharing = np.flatnonzero(np.isin(self._memory_owners, owners))
+        index, is_shared = self._index(sharing), len(sharing) > len(owners)
         places = self._index(np.searchsorted(owners, self._memory_owners[sharing]))
-        index = self._index(sharing)
         for part, value in zip(self._cross, computed, strict=True):
-            part[layer, index, :length] = value[places]
+            copies = value.index_select(0, places) if is_shared else value
+            part[layer, :, :length].index_copy_(0, index, copies)
         self._has_cross[sharing, layer] = True
 
     def memory_mask(self, block: PendingBlock) -> Tensor | None:
@@ -202,6 +207,7 @@ class BlockContext:
     def __init__(self, cache: SlotCache, block: PendingBlock) -> None:
         self._cache = cache
         self._block = block
+        self._memory_length = cache.memory_length(block)
         self._memory_mask = cache.memory_mask(block)
 
     def attend_self(self, layer: int, query: Tensor, key_value: KeyValue) -> Tensor:
@@ -212,7 +218,7 @@ class BlockContext:
 
     def attend_cross(self, layer: int, query: Tensor) -> Tensor:
         """``(N, H, D/H)`` over each row's own memory."""
-        keys = self._cache.cross_key_value(layer, self._block)
+        keys = self._cache.cross_key_value(layer, self._block, self._memory_length)
         return self._attend(query, keys, self._memory_mask)
 
     def _attend(self, query: Tensor, key_value: KeyValue, mask: Tensor | None) -> Tensor:

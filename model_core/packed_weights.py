@@ -84,10 +84,11 @@ class PackedLinear(nn.Linear):
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self.weight, self.bias = linear.weight, linear.bias
         self._product = product
+        self._operands = (linear.weight, linear.bias)  # to look them up takes a module some time
 
     def forward(self, input: Tensor) -> Tensor:
         """``(..., O)`` of ``(..., I)``."""
-        return self._product(input, self.weight, self.bias)
+        return self._product(input, *self._operands)
 
 
 def resolve_weights(choice: str, model: UnifiedModel) -> WeightFormat:
@@ -118,14 +119,15 @@ def pack_weights(model: UnifiedModel, weight_format: WeightFormat) -> None:
     if weight_format is WeightFormat.FLOAT32:
         return
     make_product = _PRODUCTS[resolve_weights(weight_format, model)]
+    vocabulary = model.word_embedding.weight.detach()
     with warnings.catch_warnings():
-        # Said once a process, of kernels that this version of torch still has no others for.
+        # Said once a process, of kernels for which torch has nothing as fast yet.
         warnings.filterwarnings("ignore", message=".*(fp16|quantize).*")
         for place in _places(model):
-            setattr(place.parent, place.name, PackedLinear(place.linear, make_product(place.linear.weight)))
-        head = model.exit_head
-        head.read_vocabulary = make_product(model.word_embedding.weight)
-        head.logits(model.word_embedding.weight[:1].detach())
+            packed = PackedLinear(place.linear, make_product(place.linear.weight))
+            setattr(place.parent, place.name, packed)
+        model.exit_head.read_vocabulary = make_product(vocabulary)
+        model.exit_head.logits(vocabulary[:1])
 
 
 class _Place(NamedTuple):
