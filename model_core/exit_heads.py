@@ -12,7 +12,6 @@ from torch.nn import functional
 
 from model_core.config import ModelConfig
 
-
 # ``(..., O)`` of an input ``(..., I)``, a weight ``(O, I)`` and a bias ``(O,)``.
 LinearFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 

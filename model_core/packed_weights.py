@@ -8,7 +8,7 @@ who looks at it. Training never packs; a weight that is changed after packing is
 import warnings
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -163,6 +163,11 @@ def _why_not_packed(weight: Tensor) -> str:
         return f"is not available on {weight.device}"
     if weight.dtype is not torch.float32:
         return f"is not available with dtype {str(weight.dtype).removeprefix('torch.')}"
-    if "fbgemm" not in torch.backends.quantized.supported_engines:
+    if not _has_kernels():
         return "is not available on this processor"
     return ""
+
+
+def _has_kernels() -> bool:
+    is_supported = "fbgemm" in torch.backends.quantized.supported_engines
+    return is_supported and hasattr(torch, "fbgemm_linear_fp16_weight_fp32_activation")

@@ -43,7 +43,7 @@ def add_model_command(
         "--weights",
         choices=WEIGHT_CHOICES,
         default=AUTO,
-        help="how weights are kept; auto: the fastest that loses nothing here; int8 changes answers",
+        help="packed weights; auto: the fastest that loses nothing here; int8 changes answers",
     )
     parser.add_argument("--threads", type=positive, default=1, help="torch threads")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -22,7 +22,6 @@ from model_core.policies import (
     ExitPolicy,
     ExitSignals,
     FixedDepthPolicy,
-    NeverPolicy,
     SimilarityPolicy,
     decide,
 )
