@@ -49,8 +49,10 @@ class SlotCache:
             return stored.transpose(2, 3)  # (L, S, M, H, D/H)
 
         self._self = KeyValue(own(), own())
-        self._packed_self = KeyValue(*(part.flatten(1, 2) for part in self._self))
-        self._cross = KeyValue(cross(), cross())
+        # Views by layer, made once: (S, T, H, D/H), (S*T, H, D/H) and (S, M, H, D/H).
+        self._self_by_layer = _by_layer(self._self)
+        self._packed_by_layer = _by_layer(KeyValue(*(part.flatten(1, 2) for part in self._self)))
+        self._cross_by_layer = _by_layer(KeyValue(cross(), cross()))
         self._memory = buffer(num_slots, max_memory, width)
         self._memory_lengths = np.zeros(num_slots, dtype=np.int64)
         # Slots that share a memory: each names the one that holds it, itself where it is alone.
@@ -113,8 +115,9 @@ class SlotCache:
         """
         if (self.filled[block.rows, layer] != block.starts).any():
             raise ValueError(f"layer {layer}: a block must start at the first unfilled position")
-        for buffer, part in zip(self._packed_self, key_value, strict=True):
-            buffer[layer].index_copy_(0, block.index, part)
+        buffers = self._packed_by_layer[layer]
+        buffers.key.index_copy_(0, block.index, key_value.key)
+        buffers.value.index_copy_(0, block.index, key_value.value)
 
     def copy_exit_states(self, rows: np.ndarray, depths: np.ndarray) -> None:
         """Fill the newest position of ``rows`` above its exit from the exit state (approximate).
@@ -147,10 +150,8 @@ class SlotCache:
 
     def self_key_value(self, layer: int, block: PendingBlock) -> KeyValue:
         """``(R', longest, H, D/H)`` keys and values of the rows of the block's window."""
-        select, length = block.window.select, block.longest
-        return KeyValue(
-            select(self._self.key, layer, length), select(self._self.value, layer, length)
-        )
+        buffers, select, length = self._self_by_layer[layer], block.window.select, block.longest
+        return KeyValue(select(buffers.key, length), select(buffers.value, length))
 
     def memory_length(self, block: PendingBlock) -> int:
         """Tokens of the longest memory of the block's rows."""
@@ -162,10 +163,8 @@ class SlotCache:
         if not self._has_cross[rows, layer].all():
             first_visit = rows[~self._has_cross[rows, layer]]
             self._project_memories(layer, np.unique(self._memory_owners[first_visit]))
-        select = block.window.select
-        return KeyValue(
-            select(self._cross.key, layer, length), select(self._cross.value, layer, length)
-        )
+        buffers, select = self._cross_by_layer[layer], block.window.select
+        return KeyValue(select(buffers.key, length), select(buffers.value, length))
 
     def _project_memories(self, layer: int, owners: np.ndarray) -> None:
         """Compute keys and values once per memory, and keep them for every slot that shares it.
@@ -178,9 +177,9 @@ class SlotCache:
         sharing = np.flatnonzero(np.isin(self._memory_owners, owners))
         index, is_shared = self._index(sharing), len(sharing) > len(owners)
         places = self._index(np.searchsorted(owners, self._memory_owners[sharing]))
-        for part, value in zip(self._cross, computed, strict=True):
+        for part, value in zip(self._cross_by_layer[layer], computed, strict=True):
             copies = value.index_select(0, places) if is_shared else value
-            part[layer, :, :length].index_copy_(0, index, copies)
+            part[:, :length].index_copy_(0, index, copies)
         self._has_cross[sharing, layer] = True
 
     def memory_mask(self, block: PendingBlock) -> Tensor | None:
@@ -199,6 +198,10 @@ class SlotCache:
 
     def _index(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(self.hidden.device)
+
+
+def _by_layer(key_value: KeyValue) -> list[KeyValue]:
+    return [KeyValue(*parts) for parts in zip(*key_value, strict=True)]
 
 
 class BlockContext:

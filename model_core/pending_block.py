@@ -42,11 +42,11 @@ class RowWindow:
         """True when some rows of the window belong to nobody who asked."""
         return self.num_rows > len(self.places)
 
-    def select(self, buffer: Tensor, layer: int, length: int) -> Tensor:
-        """``(num_rows, length, ...)`` of a buffer ``(L, S, T, ...)`` at ``layer``."""
+    def select(self, buffer: Tensor, length: int) -> Tensor:
+        """``(num_rows, length, ...)`` of a buffer ``(S, T, ...)``."""
         if self._index is None:
-            return buffer[layer, self._first : self._stop, :length]
-        return buffer[layer, :, :length].index_select(0, self._index)
+            return buffer[self._first : self._stop, :length]
+        return buffer[:, :length].index_select(0, self._index)
 
 
 class PendingBlock:
