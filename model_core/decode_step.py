@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from model_core.beam import Candidates
-from model_core.encode import ScoreBoard, group_rows, take_rows
+from model_core.encode import ScoreBoard, group_rows, number_groups, take_rows
 from model_core.kv_cache import BlockContext, SlotCache
 from model_core.model import Backbone
-from model_core.policies import ExitSignals
+from model_core.pending_block import PendingBlock
+from model_core.policies import ExitPolicy, ExitSignals
 from model_core.request import Request
 
 
@@ -43,10 +44,13 @@ class DecodingStep:
         self._num_layers = backbone.config.num_decoder_layers
         self._requests = requests
         # A task with allowed outputs has logits of its own width: such rows are decided apart.
-        self._groups = {
-            slot: (request.exits.decoder, request.labels) for slot, request in requests.items()
-        }
+        self._groups = np.zeros(num_slots, dtype=np.int64)
+        self._groups[list(requests)] = number_groups(
+            [(request.exits.decoder, request.labels) for request in requests.values()]
+        )
         self._steps = cache.lengths.copy()
+        self._filled_before = cache.filled.copy()
+        self._block: PendingBlock | None = None
         self._max_steps = np.ones(num_slots, dtype=np.int64)
         self._num_beams = np.ones(num_slots, dtype=np.int64)
         for slot, request in requests.items():
@@ -55,70 +59,119 @@ class DecodingStep:
         self._late_features: list[tuple[np.ndarray, Tensor]] = []
         self._beam_logits: list[tuple[np.ndarray, Tensor]] = []
         self.board = ScoreBoard(num_slots, self._num_layers)
+        self._first_decisions = np.ones(num_slots, dtype=np.int64)
         self.depths = np.zeros(num_slots, dtype=np.int64)
-        self.caught_up = np.zeros(num_slots, dtype=np.int64)
-        self.positions_run = np.zeros(num_slots, dtype=np.int64)
-        self.position_sum = np.zeros(num_slots, dtype=np.int64)
+        self.caught_up = self.positions_run = self.position_sum = np.zeros_like(self.depths)
         self.candidates: dict[int, Candidates] = {}
         self.probabilities: dict[int, dict[str, float]] = {}
 
     def run(self, last_token_ids: Tensor) -> None:
         """Find the candidates of every slot; ``last_token_ids`` ``(R,)`` in order of slots."""
         rows = np.array(sorted(self._requests), dtype=np.int64)
+        for places in group_rows(self._groups[rows]):
+            group = rows[places]
+            self._first_decisions[group] = self.board.first_decision(self._policy(group), group)
         positions = torch.from_numpy(self._steps[rows]).to(self._device)
         self._cache.append(rows, self._backbone.embed_target(last_token_ids, positions))
         for layer in range(self._num_layers):
             hidden, previous = self._run_layer(layer, rows)
+            if layer + 1 < self._first_decisions[rows].min():
+                continue
             leaves = self._decide(layer + 1, rows, hidden, previous)
-            self.depths[rows[leaves]] = layer + 1
-            rows = rows[~leaves]
+            if leaves.any():
+                self.depths[rows[leaves]] = layer + 1
+                rows = rows[~leaves]
             if not len(rows):
                 break
+        if layer + 1 < self._num_layers:
+            self._keep_states()
+        self._count_work()
         self._choose_late()
         self._rank_beam_tokens()
 
     def _run_layer(self, layer: int, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """``(R, D)`` states of the newest positions after and before ``layer``."""
-        block = self._cache.pending(rows, layer)
-        before = self._cache.read(block)
-        after = self._backbone.run_decoder_layer(layer, before, BlockContext(self._cache, block))
-        self._cache.store(layer, block, after)
-        self.caught_up[rows] = np.maximum(self.caught_up[rows], block.counts - 1)
-        self.positions_run[rows] += block.counts
-        self.position_sum[rows] += block.counts * (block.starts + block.stops - 1) // 2
-        if block.is_single:
-            return after, before
-        return take_rows(after, block.newest), take_rows(before, block.newest)
+        """``(R, D)`` states of the newest positions after and before ``layer``.
+
+        States go from layer to layer as they are while the positions stay the same.
+        """
+        block = self._cache.pending(rows, layer, self._block)
+        if block is not self._block:
+            self._keep_states()
+            self._block, self._states = block, self._cache.read(block)
+            self._context = BlockContext(self._cache, block)
+        before = self._states
+        self._states = self._backbone.run_decoder_layer(layer, before, self._context)
+        self._cache.mark_filled(layer, block)
+        return block.newest(self._states), block.newest(before)
+
+    def _keep_states(self) -> None:
+        if self._block is not None:
+            self._cache.keep(self._block, self._states)
+
+    def _count_work(self) -> None:
+        stops = self._cache.lengths[:, None]
+        has_run = np.arange(self._num_layers) < self.depths[:, None]
+        counts = np.where(has_run, stops - self._filled_before, 0)  # (S, L)
+        self.caught_up = (counts - 1).max(axis=1).clip(min=0)
+        self.positions_run = counts.sum(axis=1)
+        self.position_sum = (counts * (self._filled_before + stops - 1) // 2).sum(axis=1)
 
     def _decide(self, depth: int, rows: np.ndarray, hidden: Tensor, previous: Tensor) -> np.ndarray:
         leaves = np.zeros(len(rows), dtype=bool)
-        for places in group_rows(self._groups, rows):
+        for places in group_rows(self._groups[rows]):
             group = rows[places]
-            states = take_rows(hidden, places)
-            policy, labels = self._groups[int(group[0])]
-            signals = self._signals(depth, group, states, take_rows(previous, places))
-            group_leaves = self.board.decide(policy, signals, group)
-            leaves[places] = group_leaves
-            leaving = np.flatnonzero(group_leaves)
-            if not len(leaving):
-                continue
-            if signals.has_logits:
-                self._choose(group[leaving], take_rows(signals.logits(), leaving))
-                continue
-            if signals.has_features:
-                features = take_rows(signals.features(), leaving)
+            policy = self._policy(group)
+            is_known = self.board.decide_known(policy, depth, group)
+            signals: ExitSignals | None = None
+            if is_known is None:
+                signals = self._signals(
+                    depth, group, take_rows(hidden, places), take_rows(previous, places)
+                )
+                leaving = np.flatnonzero(self.board.decide(policy, signals, group))
             else:
-                features = self._backbone.exit_features(depth, take_rows(states, leaving))
-            if labels:
-                self._choose(group[leaving], self._logits(features, labels))
-            else:
-                self._late_features.append((group[leaving], features))
+                leaving = np.arange(len(places) if is_known else 0)
+            if len(leaving):
+                leaves[places[leaving]] = True
+                states = take_rows(hidden, places[leaving])
+                self._leave(depth, group[leaving], states, signals, leaving)
         return leaves
+
+    def _leave(
+        self,
+        depth: int,
+        rows: np.ndarray,
+        hidden: Tensor,
+        signals: ExitSignals | None,
+        places: np.ndarray,
+    ) -> None:
+        """Choose the tokens of ``rows`` now, or put their features aside for all to share.
+
+        What the policy computed for its score is used again: ``places`` are theirs in ``signals``.
+        """
+        if signals is not None and signals.has_logits:
+            self._choose(rows, take_rows(signals.logits(), places))
+            return
+        if signals is not None and signals.has_features:
+            features = take_rows(signals.features(), places)
+        else:
+            features = self._backbone.exit_features(depth, hidden)
+        labels = self._labels(rows)
+        if labels:
+            self._choose(rows, self._logits(features, labels))
+        else:
+            self._late_features.append((rows, features))
+
+    def _policy(self, group: np.ndarray) -> ExitPolicy:
+        policy: ExitPolicy = self._requests[int(group[0])].exits.decoder
+        return policy
+
+    def _labels(self, group: np.ndarray) -> tuple[tuple[str, int], ...]:
+        return self._requests[int(group[0])].labels
 
     def _signals(
         self, depth: int, group: np.ndarray, hidden: Tensor, previous: Tensor
     ) -> ExitSignals:
-        labels = self._groups[int(group[0])][1]
+        labels = self._labels(group)
         return ExitSignals(
             depth=depth,
             num_layers=self._num_layers,
@@ -152,7 +205,7 @@ class DecodingStep:
                 return
             rows, logits = rows[greedy], take_rows(logits, greedy)
         best = logits.argmax(dim=-1).tolist()
-        labels = self._groups[int(rows[0])][1]
+        labels = self._labels(rows)
         if not labels:
             for row, token_id in zip(rows.tolist(), best, strict=True):
                 self.candidates[row] = Candidates((token_id,), (0.0,))

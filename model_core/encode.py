@@ -3,14 +3,14 @@
 Rows that left are taken out of the batch, so that a layer costs only the rows still in it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from model_core.policies import ExitPolicy, ExitSignals, decide
+from model_core.policies import ExitPolicy, ExitSignals, decide, decides_to_leave
 from model_core.types import ModalityTrace
 
 RunLayer = Callable[[int, Tensor, Tensor | None], Tensor]
@@ -34,6 +34,24 @@ class ScoreBoard:
             self.thresholds[row, :depth].tolist()
         )
 
+    def first_decision(self, policy: ExitPolicy, rows: np.ndarray) -> int:
+        """The first depth at which ``rows`` may leave, or at which the policy has to see them.
+
+        Below it nothing need be asked: their scores are written here.
+        """
+        for depth in range(1, self.scores.shape[1]):
+            if self.decide_known(policy, depth, rows) is not False:
+                return depth
+        return self.scores.shape[1]
+
+    def decide_known(self, policy: ExitPolicy, depth: int, rows: np.ndarray) -> bool | None:
+        """Whether ``rows`` leave at ``depth``, where the policy need not see them; else None."""
+        known = policy.known_score(depth)
+        if known is None:
+            return None
+        self.scores[rows, depth - 1], self.thresholds[rows, depth - 1] = known
+        return decides_to_leave(policy, known, depth, self.scores.shape[1])
+
     def decide(self, policy: ExitPolicy, signals: ExitSignals, rows: np.ndarray) -> np.ndarray:
         """``(B,)`` True where ``rows`` leave; one transfer from the device."""
         decision = decide(policy, signals)
@@ -46,12 +64,17 @@ class ScoreBoard:
         return np.asarray(leaves > 0)
 
 
-def group_rows(keys: Sequence[object] | Mapping[int, object], rows: np.ndarray) -> list[np.ndarray]:
-    """Places in ``rows`` grouped by ``keys[row]``: one batch may hold many policies."""
-    groups: dict[object, list[int]] = {}
-    for place, row in enumerate(rows.tolist()):
-        groups.setdefault(keys[row], []).append(place)
-    return [np.array(places) for places in groups.values()]
+def number_groups(keys: Sequence[Hashable]) -> np.ndarray:
+    """``(B,)`` one number for all rows whose keys are equal: a batch may hold many policies."""
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+
+def group_rows(numbers: np.ndarray) -> list[np.ndarray]:
+    """Places of each number in ``(R,)`` numbers of groups."""
+    if (numbers == numbers[0]).all():
+        return [np.arange(len(numbers))]
+    return [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
 
 
 def take_rows(values: Tensor, places: np.ndarray) -> Tensor:
@@ -91,6 +114,7 @@ def encode_modality(
         policies: One per row.
     """
     board = ScoreBoard(len(policies), num_layers)
+    groups = number_groups(policies)
     depths = np.zeros(len(policies), dtype=np.int64)
     final = torch.empty_like(embedded)
     rows = np.arange(len(policies))
@@ -98,9 +122,14 @@ def encode_modality(
     for layer in range(num_layers):
         previous, hidden = hidden, run_layer(layer, hidden, mask)
         leaves = np.zeros(len(rows), dtype=bool)
-        for places in group_rows(policies, rows):
-            signals = _signals(layer + 1, num_layers, hidden, previous, mask, places)
-            leaves[places] = board.decide(policies[rows[places[0]]], signals, rows[places])
+        for places in group_rows(groups[rows]):
+            policy = policies[rows[places[0]]]
+            decided: np.ndarray | bool | None
+            decided = board.decide_known(policy, layer + 1, rows[places])
+            if decided is None:
+                signals = _signals(layer + 1, num_layers, hidden, previous, mask, places)
+                decided = board.decide(policy, signals, rows[places])
+            leaves[places] = decided
         if leaves.any():
             leaving, staying = np.flatnonzero(leaves), np.flatnonzero(~leaves)
             final[torch.from_numpy(rows[leaving]).to(final.device)] = take_rows(hidden, leaving)

@@ -4,11 +4,16 @@ Source: arXiv 2311.08623 (DEED) for the shared head with adaptation modules; the
 they start at zero, is our reading: ``A(h) = h + W2 GELU(W1 LN h)``, ``logits = E LN(A(h)) + b``.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from model_core.config import ModelConfig
+
+# ``(..., O)`` of an input ``(..., I)``, a weight ``(O, I)`` and a bias ``(O,)``.
+LinearFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class ExitAdapter(nn.Module):
@@ -30,7 +35,12 @@ class TokenExitHead(nn.Module):
 
     The two halves are separate calls, so that rows leaving at different depths of one step share
     one pass over the vocabulary matrix.
+
+    Attributes:
+        read_vocabulary: How all of that matrix is read; packed weights put their own here.
     """
+
+    read_vocabulary: LinearFunction
 
     def __init__(self, config: ModelConfig, word_embedding: nn.Embedding) -> None:
         super().__init__()
@@ -41,6 +51,7 @@ class TokenExitHead(nn.Module):
         )
         self.norm = nn.LayerNorm(config.hidden_size)
         self.bias = nn.Parameter(torch.zeros(word_embedding.num_embeddings))
+        self.read_vocabulary = functional.linear
 
     def reset_adapters(self) -> None:
         """Make every adapter the identity."""
@@ -58,6 +69,6 @@ class TokenExitHead(nn.Module):
         """``(N, V)`` logits, or ``(N, C)`` over the candidate ids alone."""
         weight: Tensor = self.word_embedding.weight
         bias: Tensor = self.bias
-        if candidates is not None:
-            weight, bias = weight[candidates], bias[candidates]
-        return functional.linear(features, weight, bias)
+        if candidates is None:
+            return self.read_vocabulary(features, weight, bias)
+        return functional.linear(features, weight[candidates], bias[candidates])

@@ -7,22 +7,14 @@ ever attended to.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from model_core.layers import KeyValue, Packing, attend
+from model_core.layers import KeyValue, attend
 from model_core.model import Backbone
-
-
-def select_rows(buffer: Tensor, rows: np.ndarray) -> Tensor:
-    """``buffer[rows]`` for ascending ``rows``: a view where they are neighbours, else a copy."""
-    first, last = int(rows[0]), int(rows[-1])
-    if last - first + 1 == len(rows):
-        return buffer[first : last + 1]
-    return buffer.index_select(0, torch.from_numpy(rows).to(buffer.device))
+from model_core.pending_block import PendingBlock
 
 
 class SlotCache:
@@ -32,7 +24,8 @@ class SlotCache:
         lengths: ``(S,)`` positions fed so far.
         filled: ``(S, L)`` how many positions have keys and values at each layer; never grows with
             the layer.
-        hidden: ``(S, T, D)`` each position's states after the deepest layer it has run.
+        hidden: ``(S, T, D)`` each position's states after the deepest layer it has run, while there
+            is a deeper one.
     """
 
     def __init__(
@@ -40,24 +33,35 @@ class SlotCache:
     ) -> None:
         config = backbone.config
         self._backbone = backbone
-        heads = (config.num_heads, config.hidden_size // config.num_heads)
-        target = (config.num_decoder_layers, num_slots, config.max_target_tokens, *heads)
+        width, num_layers = config.hidden_size, config.num_decoder_layers
+        heads = (config.num_heads, width // config.num_heads)
         max_memory = config.stem.num_image_tokens + config.max_text_tokens
-        memory = (config.num_decoder_layers, num_slots, max_memory, *heads)
 
         def buffer(*shape: int) -> Tensor:
             return torch.zeros(shape, device=device, dtype=dtype)
 
-        self._self = KeyValue(buffer(*target), buffer(*target))
-        self._cross = KeyValue(buffer(*memory), buffer(*memory))
-        self._memory = buffer(num_slots, max_memory, config.hidden_size)
+        def own() -> Tensor:
+            return buffer(num_layers, num_slots, config.max_target_tokens, *heads)
+
+        def cross() -> Tensor:
+            # Head by head in storage: a memory is written once and read many times.
+            stored = buffer(num_layers, num_slots, heads[0], max_memory, heads[1])
+            return stored.transpose(2, 3)  # (L, S, M, H, D/H)
+
+        self._self = KeyValue(own(), own())
+        # Views by layer, made once: (S, T, H, D/H), (S*T, H, D/H) and (S, M, H, D/H).
+        self._self_by_layer = _by_layer(self._self)
+        self._packed_by_layer = _by_layer(KeyValue(*(part.flatten(1, 2) for part in self._self)))
+        self._cross_by_layer = _by_layer(KeyValue(cross(), cross()))
+        self._memory = buffer(num_slots, max_memory, width)
         self._memory_lengths = np.zeros(num_slots, dtype=np.int64)
         # Slots that share a memory: each names the one that holds it, itself where it is alone.
         self._memory_owners = np.arange(num_slots)
-        self._has_cross = np.zeros((num_slots, config.num_decoder_layers), dtype=bool)
-        self.hidden = buffer(num_slots, config.max_target_tokens, config.hidden_size)
+        self._has_cross = np.zeros((num_slots, num_layers), dtype=bool)
+        self.hidden = buffer(num_slots, config.max_target_tokens, width)
+        self._packed_hidden = self.hidden.flatten(0, 1)
         self.lengths = np.zeros(num_slots, dtype=np.int64)
-        self.filled = np.zeros((num_slots, config.num_decoder_layers), dtype=np.int64)
+        self.filled = np.zeros((num_slots, num_layers), dtype=np.int64)
 
     def open(self, slots: Sequence[int], memory: Tensor) -> None:
         """Start slots that share one ``(M, D)`` memory; whatever they held is forgotten."""
@@ -71,26 +75,39 @@ class SlotCache:
     def append(self, rows: np.ndarray, embedded: Tensor) -> None:
         """Feed one new position to each of ``rows``; ``embedded`` is ``(R, D)``."""
         positions = self.lengths[rows]
-        self.hidden[self._index(rows), self._index(positions)] = embedded
         self.lengths[rows] += 1
+        self.keep(PendingBlock(rows, positions, positions + 1, self.hidden), embedded)
 
-    def pending(self, rows: np.ndarray, layer: int) -> "PendingBlock":
-        """The positions of ``rows`` that have not run ``layer`` yet, the newest included."""
-        starts = self.filled[rows, layer]
-        if layer and (self.filled[rows, layer - 1] < self.lengths[rows]).any():
+    def pending(
+        self, rows: np.ndarray, layer: int, previous: PendingBlock | None = None
+    ) -> PendingBlock:
+        """The positions of ``rows`` that have not run ``layer`` yet, the newest included.
+
+        ``previous`` is given back where it holds the same.
+
+        Raises:
+            ValueError: A position has not run the layer before.
+        """
+        starts, stops = self.filled[rows, layer], self.lengths[rows]
+        if layer and (self.filled[rows, layer - 1] < stops).any():
             raise ValueError(f"layer {layer} would read states that layer {layer - 1} has not run")
-        return PendingBlock(rows, starts, self.lengths[rows])
+        if previous is not None and previous.rows is rows and (previous.starts == starts).all():
+            return previous
+        return PendingBlock(rows, starts, stops, self.hidden)
 
-    def read(self, block: "PendingBlock") -> Tensor:
+    def read(self, block: PendingBlock) -> Tensor:
         """``(N, D)`` states of the block's positions, ready to enter its layer."""
-        return self.hidden[self._index(block.slots), self._index(block.positions)]
+        return self._packed_hidden.index_select(0, block.index)
 
-    def store(self, layer: int, block: "PendingBlock", hidden: Tensor) -> None:
-        """Keep ``(N, D)`` states after ``layer`` and count the block as filled there."""
-        self.hidden[self._index(block.slots), self._index(block.positions)] = hidden
+    def keep(self, block: PendingBlock, hidden: Tensor) -> None:
+        """Keep the ``(N, D)`` states that the block's positions have come to."""
+        self._packed_hidden.index_copy_(0, block.index, hidden)
+
+    def mark_filled(self, layer: int, block: PendingBlock) -> None:
+        """Count the block as filled at ``layer``."""
         self.filled[block.rows, layer] = block.stops
 
-    def write(self, layer: int, block: "PendingBlock", key_value: KeyValue) -> None:
+    def write(self, layer: int, block: PendingBlock, key_value: KeyValue) -> None:
         """Write ``(N, H, D/H)`` keys and values of a block at ``layer``.
 
         Raises:
@@ -98,9 +115,9 @@ class SlotCache:
         """
         if (self.filled[block.rows, layer] != block.starts).any():
             raise ValueError(f"layer {layer}: a block must start at the first unfilled position")
-        where = (self._index(block.slots), self._index(block.positions))
-        self._self.key[layer][where] = key_value.key
-        self._self.value[layer][where] = key_value.value
+        buffers = self._packed_by_layer[layer]
+        buffers.key.index_copy_(0, block.index, key_value.key)
+        buffers.value.index_copy_(0, block.index, key_value.value)
 
     def copy_exit_states(self, rows: np.ndarray, depths: np.ndarray) -> None:
         """Fill the newest position of ``rows`` above its exit from the exit state (approximate).
@@ -111,10 +128,11 @@ class SlotCache:
         num_layers = self.filled.shape[1]
         for layer in range(int(depths.min()), num_layers):
             missing = rows[depths <= layer]
-            block = PendingBlock(missing, self.filled[missing, layer], self.lengths[missing])
+            starts, stops = self.filled[missing, layer], self.lengths[missing]
+            block = PendingBlock(missing, starts, stops, self.hidden)
             states = self.read(block)
             self.write(layer, block, self._backbone.self_key_value(layer, states))
-            self.filled[missing, layer] = block.stops
+            self.mark_filled(layer, block)
 
     def copy_rows(self, sources: np.ndarray, targets: np.ndarray) -> None:
         """Make ``targets`` copies of ``sources``: states, keys, values, and what is filled.
@@ -130,17 +148,23 @@ class SlotCache:
         self.lengths[targets] = self.lengths[sources]
         self.filled[targets] = self.filled[sources]
 
-    def self_key_value(self, layer: int, rows: np.ndarray, length: int) -> KeyValue:
-        """``(R, length, H, D/H)`` keys and values of ``rows`` at ``layer``."""
-        return KeyValue(*(select_rows(part[layer], rows)[:, :length] for part in self._self))
+    def self_key_value(self, layer: int, block: PendingBlock) -> KeyValue:
+        """``(R', longest, H, D/H)`` keys and values of the rows of the block's window."""
+        buffers, select, length = self._self_by_layer[layer], block.window.select, block.longest
+        return KeyValue(select(buffers.key, length), select(buffers.value, length))
 
-    def cross_key_value(self, layer: int, rows: np.ndarray) -> KeyValue:
-        """``(R, M, H, D/H)`` of the memories at ``layer``, computed on a memory's first visit."""
-        first_visit = rows[~self._has_cross[rows, layer]]
-        if len(first_visit):
+    def memory_length(self, block: PendingBlock) -> int:
+        """Tokens of the longest memory of the block's rows."""
+        return int(self._memory_lengths[block.rows].max())
+
+    def cross_key_value(self, layer: int, block: PendingBlock, length: int) -> KeyValue:
+        """``(R', length, H, D/H)`` of the memories of its window, computed on the first visit."""
+        rows = block.rows
+        if not self._has_cross[rows, layer].all():
+            first_visit = rows[~self._has_cross[rows, layer]]
             self._project_memories(layer, np.unique(self._memory_owners[first_visit]))
-        length = int(self._memory_lengths[rows].max())
-        return KeyValue(*(select_rows(part[layer], rows)[:, :length] for part in self._cross))
+        buffers, select = self._cross_by_layer[layer], block.window.select
+        return KeyValue(select(buffers.key, length), select(buffers.value, length))
 
     def _project_memories(self, layer: int, owners: np.ndarray) -> None:
         """Compute keys and values once per memory, and keep them for every slot that shares it.
@@ -148,23 +172,19 @@ class SlotCache:
         A copy per slot: reading is then a view for most batches, and beams stay as they are.
         """
         length = int(self._memory_lengths[owners].max())
-        memory = select_rows(self._memory, owners)[:, :length]
+        memory = self._memory[:, :length].index_select(0, self._index(owners))
         computed = self._backbone.memory_key_value(layer, memory)
         sharing = np.flatnonzero(np.isin(self._memory_owners, owners))
+        index, is_shared = self._index(sharing), len(sharing) > len(owners)
         places = self._index(np.searchsorted(owners, self._memory_owners[sharing]))
-        index = self._index(sharing)
-        for part, value in zip(self._cross, computed, strict=True):
-            part[layer, index, :length] = value[places]
+        for part, value in zip(self._cross_by_layer[layer], computed, strict=True):
+            copies = value.index_select(0, places) if is_shared else value
+            part[:, :length].index_copy_(0, index, copies)
         self._has_cross[sharing, layer] = True
 
-    def memory_mask(self, rows: np.ndarray) -> Tensor | None:
-        """``(R, M)`` True at each row's own memory; None when all have the same length."""
-        lengths = self._memory_lengths[rows]
-        longest = int(lengths.max())
-        if (lengths == longest).all():
-            return None
-        mask = torch.from_numpy(np.arange(longest)[None, :] < lengths[:, None])
-        return mask.to(self.hidden.device)
+    def memory_mask(self, block: PendingBlock) -> Tensor | None:
+        """``(R', M)`` added to the scores of each row's memory; None when all are as long."""
+        return block.length_mask(self._memory_lengths[block.rows])
 
     def num_visited_layers(self, slot: int) -> int:
         """Layers for which the slot's cross keys and values were computed."""
@@ -180,77 +200,30 @@ class SlotCache:
         return torch.from_numpy(values).to(self.hidden.device)
 
 
-class PendingBlock:
-    """Positions ``starts..stops-1`` of some slots, packed row by row.
-
-    Attributes:
-        rows: ``(R,)`` slots, ascending.
-        starts: ``(R,)`` first position of each row's block.
-        stops: ``(R,)`` one past its last, the newest position.
-        slots: ``(N,)`` slot of each packed position.
-        positions: ``(N,)``.
-    """
-
-    def __init__(self, rows: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> None:
-        self.rows, self.starts, self.stops = rows, starts, stops
-        self.counts = stops - starts
-        self.is_single = bool((self.counts == 1).all())
-        if self.is_single:
-            self.slots, self.positions = rows, starts
-        else:
-            self.slots = np.repeat(rows, self.counts)
-            ends = np.cumsum(self.counts)
-            offsets = np.arange(ends[-1]) - np.repeat(ends - self.counts, self.counts)
-            self.positions = np.repeat(starts, self.counts) + offsets
-
-    @property
-    def newest(self) -> np.ndarray:
-        """``(R,)`` where each row's newest position stands in the packed order."""
-        newest: np.ndarray = np.cumsum(self.counts) - 1
-        return newest
-
-    def packing(self) -> Packing:
-        """Where the packed positions stand in an ``(R, longest block)`` grid."""
-        grid = np.arange(self.counts.max())[None, :] < self.counts[:, None]
-        return Packing(torch.from_numpy(grid))
-
-    def visible_keys(self) -> Tensor | None:
-        """``(R, longest block, T)`` True where a query may look; None when every key is visible."""
-        if self.is_single and (self.stops == self.stops[0]).all():
-            return None
-        queries = self.starts[:, None] + np.arange(self.counts.max())[None, :]
-        keys = np.arange(self.stops.max())
-        return torch.from_numpy(keys[None, None, :] <= queries[:, :, None])
+def _by_layer(key_value: KeyValue) -> list[KeyValue]:
+    return [KeyValue(*parts) for parts in zip(*key_value, strict=True)]
 
 
-class BlockContext(NamedTuple):
+class BlockContext:
     """Attention of one pending block: a ``DecoderContext`` over the slots' caches."""
 
-    cache: SlotCache
-    block: PendingBlock
+    def __init__(self, cache: SlotCache, block: PendingBlock) -> None:
+        self._cache = cache
+        self._block = block
+        self._memory_length = cache.memory_length(block)
+        self._memory_mask = cache.memory_mask(block)
 
     def attend_self(self, layer: int, query: Tensor, key_value: KeyValue) -> Tensor:
         """``(N, H, D/H)``; the block's keys and values are written first."""
-        self.cache.write(layer, self.block, key_value)
-        rows, longest = self.block.rows, int(self.block.stops.max())
-        mask = self.block.visible_keys()
-        return self._attend(
-            query,
-            self.cache.self_key_value(layer, rows, longest),
-            None if mask is None else mask.to(query.device),
-        )
+        self._cache.write(layer, self._block, key_value)
+        keys = self._cache.self_key_value(layer, self._block)
+        return self._attend(query, keys, self._block.causal_mask)
 
     def attend_cross(self, layer: int, query: Tensor) -> Tensor:
         """``(N, H, D/H)`` over each row's own memory."""
-        rows = self.block.rows
-        return self._attend(
-            query, self.cache.cross_key_value(layer, rows), self.cache.memory_mask(rows)
-        )
+        keys = self._cache.cross_key_value(layer, self._block, self._memory_length)
+        return self._attend(query, keys, self._memory_mask)
 
     def _attend(self, query: Tensor, key_value: KeyValue, mask: Tensor | None) -> Tensor:
-        if self.block.is_single:
-            return attend(query.unsqueeze(1), key_value, mask).squeeze(1)
-        if len(self.block.rows) == 1:
-            return attend(query.unsqueeze(0), key_value, mask).squeeze(0)
-        packing = self.block.packing()
-        return packing.pack(attend(packing.pad(query), key_value, mask))
+        block = self._block
+        return block.gather(attend(block.spread(query), key_value, mask))

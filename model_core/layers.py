@@ -47,10 +47,16 @@ class ResidualLayer(nn.Module):
         self, norm: nn.Module, hidden: Tensor, sublayer: Callable[[Tensor], Tensor]
     ) -> Tensor:
         if self.is_pre_norm:
-            summed: Tensor = hidden + self.dropout(sublayer(norm(hidden)))
+            summed: Tensor = hidden + self._drop(sublayer(norm(hidden)))
             return summed
-        normed: Tensor = norm(hidden + self.dropout(sublayer(hidden)))
+        normed: Tensor = norm(hidden + self._drop(sublayer(hidden)))
         return normed
+
+    def _drop(self, update: Tensor) -> Tensor:
+        if not self.training:  # a call saved where one row's step is a few hundred of them
+            return update
+        dropped: Tensor = self.dropout(update)
+        return dropped
 
     def _mlp(self, hidden: Tensor) -> Tensor:
         projected: Tensor = self.mlp_out(functional.gelu(self.mlp_in(hidden)))
@@ -58,7 +64,7 @@ class ResidualLayer(nn.Module):
 
     def _split_heads(self, projected: Tensor, parts: int) -> tuple[Tensor, ...]:
         # (..., parts*D) -> parts x (..., H, D/H)
-        split: Tensor = projected.unflatten(-1, (parts, self.num_heads, -1))
+        split = projected.view(*projected.shape[:-1], parts, self.num_heads, -1)
         return tuple(split.unbind(-3))
 
 
@@ -143,7 +149,8 @@ def attend(
     Args:
         query: ``(B, T, H, D/H)``.
         key_value: ``(B, S, H, D/H)`` each.
-        mask: True where attending is allowed; ``(B, S)`` for every query alike, or ``(B, T, S)``.
+        mask: True where attending is allowed, or what is added to the scores before the softmax;
+            ``(B, S)`` for every query alike, or ``(B, T, S)``.
         is_causal: Query t sees keys 0..t (only with T = S and no mask).
     """
     if mask is not None:

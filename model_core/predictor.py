@@ -15,6 +15,7 @@ from model_core.config import ExitConfig, TaskConfig
 from model_core.errors import ConfigError, InputError
 from model_core.generate import Slots
 from model_core.heads_file import heads_file
+from model_core.packed_weights import AUTO, pack_weights, resolve_weights
 from model_core.policies import ExitSite, FixedDepthPolicy
 from model_core.policy_heads import HEADS
 from model_core.preprocessing import PREPROCESSING_VERSION, prepare_pixels
@@ -35,6 +36,7 @@ class ModelInfo:
     hash: str
     device: str
     dtype: str
+    weights: str
     num_encoder_layers: int
     num_decoder_layers: int
     hidden_size: int
@@ -49,7 +51,11 @@ class Predictor:
     """Answers requests with one model on one device."""
 
     def __init__(
-        self, loaded: LoadedCheckpoint, device: str = "cpu", dtype: str = "float32"
+        self,
+        loaded: LoadedCheckpoint,
+        device: str = "cpu",
+        dtype: str = "float32",
+        weights: str = AUTO,
     ) -> None:
         if dtype not in DTYPES:
             raise ConfigError(f"dtype: {dtype!r} is not one of {', '.join(DTYPES)}")
@@ -57,21 +63,35 @@ class Predictor:
         self._dtype = DTYPES[dtype]
         self._hash = loaded.hash
         self.model = loaded.model.to(self._device, self._dtype).eval()
+        self._weights = resolve_weights(weights, self.model)
+        pack_weights(self.model, self._weights)
         self.tokenizer = loaded.tokenizer
         self._encoder = RequestEncoder(self.model, self.tokenizer, self._device, self._dtype)
 
     @classmethod
     def load(
-        cls, checkpoint: Path, device: str = "cpu", dtype: str = "float32", num_threads: int = 1
+        cls,
+        checkpoint: Path,
+        device: str = "cpu",
+        dtype: str = "float32",
+        num_threads: int = 1,
+        weights: str = AUTO,
     ) -> "Predictor":
         """The predictor of a checkpoint folder; sets the number of torch threads of the process.
 
+        Args:
+            checkpoint: The folder.
+            device: A torch device.
+            dtype: One of ``DTYPES``: of the states, and of weights that are not packed.
+            num_threads: Torch threads of one product.
+            weights: One of ``WEIGHT_CHOICES`` (``model_core.packed_weights``).
+
         Raises:
             CheckpointError: The checkpoint cannot be loaded.
-            ConfigError: The device or the dtype does not exist here.
+            ConfigError: The device, the dtype or the format of weights does not exist here.
         """
         torch.set_num_threads(num_threads)
-        return cls(load_checkpoint(checkpoint), device, dtype)
+        return cls(load_checkpoint(checkpoint), device, dtype, weights)
 
     @property
     def info(self) -> ModelInfo:
@@ -82,6 +102,7 @@ class Predictor:
             hash=self._hash,
             device=str(self._device),
             dtype=str(self._dtype).removeprefix("torch."),
+            weights=str(self._weights),
             num_encoder_layers=config.num_encoder_layers,
             num_decoder_layers=config.num_decoder_layers,
             hidden_size=config.hidden_size,

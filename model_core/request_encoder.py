@@ -15,6 +15,7 @@ from model_core.request import Request
 from model_core.tokenizer import WordPieceTokenizer, pad_rows
 from model_core.types import ModalityTrace
 
+STEM_PHOTOS = 2  # on a CPU; the maps of more are too large for the allocator to keep and use again
 MAX_KEPT_INSTRUCTIONS = 64  # users may spell out any threshold: each makes an encoding of its own
 
 
@@ -90,7 +91,7 @@ class RequestEncoder:
         computed: Tensor | tuple[Tensor, ...] = ()
         if pixels:
             stacked = torch.stack(pixels).to(self.device, self.dtype)
-            computed = self.backbone.image_features(stacked)
+            computed = self._run_stem(stacked)
             if len(computed) == len(requests):
                 return computed
         rows = iter(computed)
@@ -100,6 +101,11 @@ class RequestEncoder:
                 for item in requests
             ]
         )
+
+    def _run_stem(self, pixels: Tensor) -> Tensor:
+        if self.device.type != "cpu" or len(pixels) <= STEM_PHOTOS:
+            return self.backbone.image_features(pixels)
+        return torch.cat([self.backbone.image_features(part) for part in pixels.split(STEM_PHOTOS)])
 
     def _encode_images(self, features: Tensor, requests: Sequence[Request]) -> EncodedModality:
         embedded = self.backbone.embed_image(features)

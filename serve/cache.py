@@ -60,7 +60,7 @@ class KeyParts:
     Attributes:
         model_hash: Of the weights.
         preprocessing_version: Of the photo's way to the model.
-        numerics: Type of the numbers the model computes with.
+        numerics: Type of the numbers the model computes with, and how its weights are kept.
         task: Name of the task.
         pixels: ``hash_pixels`` of the decoded photo.
         texts: Normalised texts of the caller by field; None where absent.

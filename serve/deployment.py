@@ -72,6 +72,7 @@ def load_service(settings: ServeSettings) -> Service:
         device=settings.device,
         dtype=settings.dtype,
         num_threads=settings.num_threads,
+        weights=settings.weights,
     )
     limits = EngineLimits(
         settings.queue_limit, settings.max_admit_per_step, settings.request_timeout_s

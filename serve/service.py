@@ -42,6 +42,8 @@ class ModelInfoLike(Protocol):
     @property
     def dtype(self) -> str: ...
     @property
+    def weights(self) -> str: ...
+    @property
     def num_encoder_layers(self) -> int: ...
     @property
     def num_decoder_layers(self) -> int: ...
@@ -243,7 +245,7 @@ class Service:
         return KeyParts(
             model_hash=self.info.hash,
             preprocessing_version=self.info.preprocessing_version,
-            numerics=self.info.dtype,
+            numerics=f"{self.info.dtype}, {self.info.weights} weights",
             task=question.task,
             pixels=question.photo.digest,
             texts={"hypothesis": question.hypothesis, "premise": question.premise},

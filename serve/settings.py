@@ -25,6 +25,9 @@ class ServeSettings(BaseSettings):
     checkpoint: Path | None = Field(default=None, description="Directory; None: the shipped one.")
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$")
     dtype: Literal["float32", "float64", "bfloat16"] = "float32"
+    weights: Literal["auto", "float32", "float16", "int8"] = Field(
+        default="auto", description="Packed weights; auto: the fastest that loses nothing here."
+    )
     num_threads: int = Field(default=1, ge=1, le=256, description="Torch threads per replica.")
 
     num_replicas: int | None = Field(

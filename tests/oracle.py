@@ -13,6 +13,7 @@ from PIL import Image
 from model_core.config import CatchUp, ExitConfig
 from model_core.kv_cache import BlockContext, SlotCache
 from model_core.layers import Packing, TeacherForcedContext
+from model_core.pending_block import PendingBlock
 from model_core.policies import (
     AnyPolicy,
     ClassifierPolicy,
@@ -111,7 +112,8 @@ def assert_filled_part_is_exact(
     length = len(states[0]) // len(rows)
     for layer in range(predictor.model.config.num_decoder_layers):
         expected = predictor.model.self_key_value(layer, states[layer])
-        got = cache.self_key_value(layer, rows, length)
+        everything = PendingBlock(rows, 0 * rows, 0 * rows + length, cache.hidden)
+        got = cache.self_key_value(layer, everything)
         filled = cache.filled[rows, layer, None]
         is_filled = torch.from_numpy(np.arange(length)[None, :] < filled)
         for part, wanted in zip(got, expected, strict=True):
@@ -128,7 +130,8 @@ def catch_up_everything(predictor: Predictor, cache: SlotCache, rows: np.ndarray
         block = cache.pending(behind, layer)
         hidden = cache.read(block)
         after = predictor.model.run_decoder_layer(layer, hidden, BlockContext(cache, block))
-        cache.store(layer, block, after)
+        cache.keep(block, after)
+        cache.mark_filled(layer, block)
 
 
 def every_sequence(num_tokens: int, length: int, end_id: int) -> list[tuple[int, ...]]:

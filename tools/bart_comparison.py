@@ -2,7 +2,8 @@
 
 Both encode the same number of memory tokens and decode greedily the same number of tokens, in
 float32, on the same threads; neither includes a stem. Bart's weights are random: its time does not
-depend on them. Ours are the shipped ones, with the end mark forbidden so that lengths agree.
+depend on them. Ours are the shipped ones, with the end mark forbidden so that lengths agree; how
+they are kept is an option, since that is the runtime's choice and costs no accuracy.
 
     python -m tools.bart_comparison --batch-sizes 1,16 --num-tokens 12
 """
@@ -18,8 +19,9 @@ import torch
 from PIL import Image
 from transformers import BartConfig, BartForConditionalGeneration
 
-from model_core.checkpoint import default_checkpoint
+from model_core.checkpoint import default_checkpoint, load_checkpoint
 from model_core.config import ExitConfig
+from model_core.packed_weights import AUTO, WEIGHT_CHOICES
 from model_core.predictor import Predictor, answer_all
 
 
@@ -90,7 +92,9 @@ def our_run(predictor: Predictor, size: int, num_tokens: int) -> Callable[[], fl
     return run
 
 
-def compare(predictor: Predictor, size: int, num_tokens: int, repeats: int) -> dict[str, float]:
+def compare(
+    predictor: Predictor, size: int, num_tokens: int, repeats: int
+) -> dict[str, float | str]:
     """Median milliseconds of both, and the ratio of ours to Bart's."""
     config = predictor.model.config
     instruction = predictor.tokenizer.encode(config.tasks["caption"].instruction)
@@ -107,6 +111,7 @@ def compare(predictor: Predictor, size: int, num_tokens: int, repeats: int) -> d
                 times[name].append(elapsed)
     ours, bart = (float(np.median(times[name])) for name in runs)
     return {
+        "weights": predictor.info.weights,
         "batch_size": size,
         "num_tokens": num_tokens,
         "offramp_ms": round(ours, 2),
@@ -122,10 +127,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--num-tokens", type=int, default=12)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--num-threads", type=int, default=1)
+    parser.add_argument("--weights", choices=WEIGHT_CHOICES, default=AUTO)
     options = parser.parse_args(arguments)
-    predictor = Predictor.load(default_checkpoint(), num_threads=options.num_threads)
+    torch.set_num_threads(options.num_threads)
+    loaded = load_checkpoint(default_checkpoint())
     with torch.no_grad():
-        predictor.model.exit_head.bias[predictor.tokenizer.end_id] = -1e9
+        loaded.model.exit_head.bias[loaded.tokenizer.end_id] = -1e9
+    predictor = Predictor(loaded, weights=options.weights)
     for size in options.batch_sizes.split(","):
         print(json.dumps(compare(predictor, int(size), options.num_tokens, options.repeats)))
 

@@ -12,6 +12,7 @@ from model_core.checkpoint import default_checkpoint
 from model_core.config import preset_names
 from model_core.errors import ConfigError
 from model_core.evaluation.examples import Example, read_examples
+from model_core.packed_weights import AUTO, WEIGHT_CHOICES
 from model_core.predictor import DTYPES, Predictor
 
 DEFAULT_DATA = Path("../shared/data/flickr8k")
@@ -38,6 +39,12 @@ def add_model_command(
     parser.add_argument("--checkpoint", type=Path, default=default_checkpoint(), metavar="FOLDER")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=sorted(DTYPES), default="float32")
+    parser.add_argument(
+        "--weights",
+        choices=WEIGHT_CHOICES,
+        default=AUTO,
+        help="packed weights; auto: the fastest that loses nothing here; int8 changes answers",
+    )
     parser.add_argument("--threads", type=positive, default=1, help="torch threads")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
@@ -104,7 +111,9 @@ def split_names(option: str, text: str, allowed: Sequence[str]) -> list[str]:
 
 def load_predictor(options: argparse.Namespace) -> Predictor:
     """The model of the command."""
-    return Predictor.load(options.checkpoint, options.device, options.dtype, options.threads)
+    return Predictor.load(
+        options.checkpoint, options.device, options.dtype, options.threads, options.weights
+    )
 
 
 def load_examples(options: argparse.Namespace, predictor: Predictor) -> list[Example]:

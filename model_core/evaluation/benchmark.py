@@ -78,6 +78,7 @@ class Conditions:
     num_threads: int
     processor: str
     torch_version: str
+    weights: str = "float32"  # files written before there was a choice do not name it
 
 
 @dataclass(frozen=True)
@@ -212,6 +213,7 @@ def conditions(predictor: Predictor, task: str, num_examples: int) -> Conditions
         num_threads=torch.get_num_threads(),
         processor=_processor(),
         torch_version=torch.__version__,
+        weights=info.weights,
     )
 
 

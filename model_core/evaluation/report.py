@@ -220,10 +220,11 @@ def conditions_of(results: SweepResults) -> str:
     conditions = results.conditions
     commits = ", ".join(dict.fromkeys(point.commit for point in results.points))
     threads = f"{conditions.num_threads} thread{'s' if conditions.num_threads != 1 else ''}"
+    packed = "" if conditions.weights == "float32" else f" with {conditions.weights} weights"
     sentence = (
         f"{results.num_examples} examples, {conditions.model} (checkpoint "
-        f"{conditions.checkpoint[:12]}), greedy unless beams are named, {conditions.dtype} on "
-        f"{conditions.device}, code {commits}."
+        f"{conditions.checkpoint[:12]}), greedy unless beams are named, "
+        f"{conditions.dtype}{packed} on {conditions.device}, code {commits}."
     )
     if results.num_timed:
         sentence += (

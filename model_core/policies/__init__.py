@@ -4,7 +4,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from model_core.policies.base import ExitDecision, ExitPolicy, ExitSignals, ExitSite, decide
+from model_core.policies.base import (
+    ExitDecision,
+    ExitPolicy,
+    ExitSignals,
+    ExitSite,
+    KnownScore,
+    decide,
+    decides_to_leave,
+)
 from model_core.policies.classifier import ClassifierPolicy
 from model_core.policies.confidence import ConfidencePolicy
 from model_core.policies.fixed_depth import FixedDepthPolicy
@@ -34,8 +42,10 @@ __all__ = [
     "ExitSignals",
     "ExitSite",
     "FixedDepthPolicy",
+    "KnownScore",
     "NeverPolicy",
     "SimilarityPolicy",
     "ThresholdDecay",
     "decide",
+    "decides_to_leave",
 ]

@@ -8,6 +8,7 @@ higher is safer, for every policy.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -107,6 +108,13 @@ class ExitSignals:
         return self._learned[kind]
 
 
+class KnownScore(NamedTuple):
+    """Score and threshold of a policy that looks at nothing but the depth."""
+
+    score: float
+    threshold: float
+
+
 class ExitPolicy(BaseModel):
     """Decides, row by row, whether to stop at a depth."""
 
@@ -131,13 +139,26 @@ class ExitPolicy(BaseModel):
         """Kind of the learned heads that give the score (``model_core.policy_heads``), if any."""
         return None
 
+    def known_score(self, depth: int) -> KnownScore | None:  # noqa: ARG002
+        """Score and threshold at ``depth`` where nothing else is needed to tell; else None.
+
+        Such a policy costs a running model nothing: no tensor is touched for it.
+        """
+        return None
+
     def score(self, signals: ExitSignals) -> Tensor:
         """``(B,)`` how safe it is to stop here, higher is safer."""
-        raise NotImplementedError
+        return signals.hidden.new_full((signals.num_rows,), self._known(signals).score)
 
     def thresholds(self, signals: ExitSignals) -> Tensor:
         """``(B,)`` what the scores are compared with; may depend on the decoding step."""
-        raise NotImplementedError
+        return signals.hidden.new_full((signals.num_rows,), self._known(signals).threshold)
+
+    def _known(self, signals: ExitSignals) -> KnownScore:
+        known = self.known_score(signals.depth)
+        if known is None:
+            raise NotImplementedError
+        return known
 
 
 @dataclass(frozen=True)
@@ -159,10 +180,25 @@ def decide(policy: ExitPolicy, signals: ExitSignals) -> ExitDecision:
     """Apply the rule ``score >= threshold``; at the last layer every row leaves."""
     scores = policy.score(signals)
     thresholds = policy.thresholds(signals)
-    if signals.depth >= signals.num_layers:
-        exit_mask = torch.ones_like(scores, dtype=torch.bool)
-    elif signals.depth < policy.min_depth:
-        exit_mask = torch.zeros_like(scores, dtype=torch.bool)
+    if (forced := _forced(policy, signals.depth, signals.num_layers)) is None:
+        exit_mask = _passes(scores, thresholds)
     else:
-        exit_mask = scores >= thresholds
+        exit_mask = torch.full_like(scores, forced, dtype=torch.bool)
     return ExitDecision(exit_mask, scores, thresholds)
+
+
+def decides_to_leave(policy: ExitPolicy, known: KnownScore, depth: int, num_layers: int) -> bool:
+    """What ``decide`` says to every row of a policy whose score at ``depth`` is ``known``."""
+    forced = _forced(policy, depth, num_layers)
+    return _passes(known.score, known.threshold) if forced is None else forced
+
+
+def _passes(score: Any, threshold: Any) -> Any:
+    return score >= threshold
+
+
+def _forced(policy: ExitPolicy, depth: int, num_layers: int) -> bool | None:
+    """True at the last layer, False before the policy may fire, None where the score decides."""
+    if depth >= num_layers:
+        return True
+    return False if depth < policy.min_depth else None

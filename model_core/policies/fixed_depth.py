@@ -3,9 +3,8 @@
 from typing import Literal
 
 from pydantic import Field
-from torch import Tensor
 
-from model_core.policies.base import ExitPolicy, ExitSignals
+from model_core.policies.base import ExitPolicy, KnownScore
 
 
 class FixedDepthPolicy(ExitPolicy):
@@ -16,8 +15,5 @@ class FixedDepthPolicy(ExitPolicy):
         ge=1, le=1000, description="Layers to run; the model's own depth is the limit."
     )
 
-    def score(self, signals: ExitSignals) -> Tensor:
-        return signals.hidden.new_full((signals.num_rows,), float(signals.depth))
-
-    def thresholds(self, signals: ExitSignals) -> Tensor:
-        return signals.hidden.new_full((signals.num_rows,), float(self.depth))
+    def known_score(self, depth: int) -> KnownScore:
+        return KnownScore(float(depth), float(self.depth))

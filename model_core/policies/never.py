@@ -2,9 +2,7 @@
 
 from typing import Literal
 
-from torch import Tensor
-
-from model_core.policies.base import ExitPolicy, ExitSignals
+from model_core.policies.base import ExitPolicy, KnownScore
 
 
 class NeverPolicy(ExitPolicy):
@@ -12,8 +10,5 @@ class NeverPolicy(ExitPolicy):
 
     kind: Literal["never"] = "never"
 
-    def score(self, signals: ExitSignals) -> Tensor:
-        return signals.hidden.new_zeros(signals.num_rows)
-
-    def thresholds(self, signals: ExitSignals) -> Tensor:
-        return signals.hidden.new_ones(signals.num_rows)
+    def known_score(self, depth: int) -> KnownScore:  # noqa: ARG002
+        return KnownScore(0.0, 1.0)

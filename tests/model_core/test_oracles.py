@@ -16,12 +16,13 @@ from model_core.config import CatchUp, ExitConfig
 from model_core.decode_step import DecodingStep
 from model_core.kv_cache import SlotCache
 from model_core.layers import KeyValue, attend
+from model_core.pending_block import PendingBlock
 from model_core.policies import (
     ClassifierPolicy,
     ConfidencePolicy,
+    ExitPolicy,
     ExitSignals,
     FixedDepthPolicy,
-    NeverPolicy,
     SimilarityPolicy,
     decide,
 )
@@ -141,7 +142,7 @@ def test_every_early_token_is_what_a_full_pass_says_at_its_depth(
                 assert token.scores[-1] == pytest.approx(float(cosine), abs=1e-10)
 
 
-class ScheduledPolicy(NeverPolicy):
+class ScheduledPolicy(ExitPolicy):
     """Leaves each step at a given depth: lets a test choose the whole exit schedule."""
 
     schedule: tuple[int, ...]
@@ -149,6 +150,9 @@ class ScheduledPolicy(NeverPolicy):
     def score(self, signals: ExitSignals) -> torch.Tensor:
         wanted = torch.tensor(self.schedule)[signals.steps.long()]
         return (signals.depth >= wanted).to(signals.hidden)
+
+    def thresholds(self, signals: ExitSignals) -> torch.Tensor:
+        return signals.hidden.new_ones(signals.num_rows)
 
 
 NUM_STEPS = 4
@@ -272,7 +276,8 @@ def test_copy_hidden_writes_the_projection_of_the_exit_state(
     rows = np.array([0])
     for layer in (2, 3):
         wanted = predictor.model.self_key_value(layer, exit_state[None])
-        got = slots.cache.self_key_value(layer, rows, 1)
+        block = PendingBlock(rows, 0 * rows, 0 * rows + 1, slots.cache.hidden)
+        got = slots.cache.self_key_value(layer, block)
         torch.testing.assert_close(got.key[0], wanted.key)
         torch.testing.assert_close(got.value[0], wanted.value)
     assert slots.cache.filled[0].tolist() == [1, 1, 1, 1]

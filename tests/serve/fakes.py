@@ -123,6 +123,7 @@ class FakeInfo:
     hash: str = "0123456789abcdef"
     device: str = "cpu"
     dtype: str = "float32"
+    weights: str = "float32"
     num_encoder_layers: int = 3
     num_decoder_layers: int = 3
     hidden_size: int = 8

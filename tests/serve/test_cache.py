@@ -27,7 +27,7 @@ from tests.serve.fakes import make_trace
 PARTS = KeyParts(
     model_hash="m",
     preprocessing_version="1",
-    numerics="float32",
+    numerics="float32, float32 weights",
     task="caption",
     pixels="p",
     texts={"hypothesis": None, "premise": None},
@@ -44,7 +44,7 @@ NOBODY = "redis://127.0.0.1:1/0"
     [
         {"model_hash": "other"},
         {"preprocessing_version": "2"},
-        {"numerics": "bfloat16"},
+        {"numerics": "float32, int8 weights"},
         {"task": "entailment"},
         {"pixels": "other"},
         {"texts": {"hypothesis": "a dog", "premise": None}},
