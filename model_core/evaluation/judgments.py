@@ -169,11 +169,12 @@ def bleu_scores(
 
 
 def agreement(scores: np.ndarray, rated: Sequence[RatedCaption]) -> Agreement:
-    """Kendall's tau of ``(N,)`` scores and every single opinion."""
+    """Kendall's tau of ``(N,)`` scores and every single opinion; 0 where all scores are equal."""
     counts = [len(item.ratings) for item in rated]
     repeated = np.repeat(scores, counts)
     ratings = np.array([rating for item in rated for rating in item.ratings])
     tau_c, tau_b = (
-        float(kendalltau(repeated, ratings, variant=variant).statistic) for variant in ("c", "b")
+        float(np.nan_to_num(kendalltau(repeated, ratings, variant=variant).statistic))
+        for variant in ("c", "b")
     )
     return Agreement(tau_c=tau_c, tau_b=tau_b)

@@ -53,6 +53,12 @@ def test_tau_with_ties_by_hand() -> None:
     assert found.tau_c == pytest.approx(3 / 4)
 
 
+def test_scores_that_rank_nothing_agree_with_nobody() -> None:
+    rated = [RatedCaption("", "", (1, 2)), RatedCaption("", "", (4, 4))]
+    found = agreement(np.array([0.0, 0.0]), rated)
+    assert (found.tau_c, found.tau_b) == (0.0, 0.0)
+
+
 def test_every_opinion_counts_and_references_are_left_out() -> None:
     found = judge(RATED, REFERENCES)
     assert (found.num_captions, found.num_ratings) == (4, 12)
