@@ -158,10 +158,11 @@ def compare(sweep: MeasuredSweep, point: PointResult, measure: Measure) -> Compa
 
     A point that saves less than the curve's dearest setting is set against that one.
     """
-    saved = measure.saved(point)
-    curve = fixed_curve(sweep.results, baseline_families(point.family), measure)
-    if saved is None or len(curve) < 2:
+    saved, families = measure.saved(point), baseline_families(point.family)
+    fixed = [fixed for family in families for fixed in sweep.results.family(family)]
+    if saved is None or all(measure.saved(setting) is None for setting in fixed):
         return None
+    curve = fixed_curve(sweep.results, families, measure)
     if saved > curve[0][0]:
         return Comparison(saved, None)
     mixture = _mixture(curve, saved)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy.stats import kendalltau
 
 from model_core.errors import InputError
+from model_core.evaluation.intervals import BLEU_ORDERS
 from model_core.evaluation.metrics import example_scores, rouge_scores, tokenize_caption
 from model_core.training.data import SPLITS, read_captions
 
@@ -135,10 +136,11 @@ def judge(rated: Sequence[RatedCaption], references: Mapping[str, Sequence[str]]
         raise InputError("no rated caption is about a photo of this folder")
     texts = [item.caption for item in kept]
     wanted = [references[item.image] for item in kept]
+    bleu = bleu_scores(texts, wanted)
     scores = {
         "cider": example_scores("cider", texts, wanted),
-        "bleu1": bleu_scores(texts, wanted, order=1),
-        "bleu4": bleu_scores(texts, wanted, order=4),
+        "bleu1": bleu[0],
+        "bleu4": bleu[3],
         "rouge_l": rouge_scores(texts, wanted),
     }
     return JudgmentResult(
@@ -155,25 +157,24 @@ def _is_reference(item: RatedCaption, references: Sequence[str]) -> bool:
     return any(tokenize_caption(reference) == text for reference in references)
 
 
-def bleu_scores(
-    texts: Sequence[str], references: Sequence[Sequence[str]], order: int
-) -> np.ndarray:
-    """``(N,)`` BLEU of single sentences, smoothed as the reference implementation does."""
+def bleu_scores(texts: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+    """``(4, N)`` BLEU-1 to BLEU-4 of sentences, smoothed as the reference implementation does."""
     given = {number: [tokenize_caption(text)] for number, text in enumerate(texts)}
     wanted = {
         number: [tokenize_caption(text) for text in group]
         for number, group in enumerate(references)
     }
-    _, scores = Bleu(order).compute_score(wanted, given, verbose=0)
-    return np.asarray(scores[order - 1], dtype=np.float64)
+    _, scores = Bleu(BLEU_ORDERS).compute_score(wanted, given, verbose=0)
+    return np.asarray(scores, dtype=np.float64)
 
 
 def agreement(scores: np.ndarray, rated: Sequence[RatedCaption]) -> Agreement:
-    """Kendall's tau of ``(N,)`` scores and every single opinion."""
+    """Kendall's tau of ``(N,)`` scores and every single opinion; 0 where all scores are equal."""
     counts = [len(item.ratings) for item in rated]
     repeated = np.repeat(scores, counts)
     ratings = np.array([rating for item in rated for rating in item.ratings])
     tau_c, tau_b = (
-        float(kendalltau(repeated, ratings, variant=variant).statistic) for variant in ("c", "b")
+        float(np.nan_to_num(kendalltau(repeated, ratings, variant=variant).statistic))
+        for variant in ("c", "b")
     )
     return Agreement(tau_c=tau_c, tau_b=tau_b)

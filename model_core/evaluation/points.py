@@ -29,7 +29,7 @@ BEAMS = "beams"
 ORACLE = "oracle"
 
 NUM_THRESHOLDS = 6  # of a decoder policy, or of one at all three sites
-NUM_ENCODER_THRESHOLDS = 4  # of a policy at one modality
+NUM_ENCODER_THRESHOLDS = 3  # of a policy at one modality
 NUM_BEAMS = 5
 
 

@@ -44,7 +44,7 @@ from model_core.types import Answer
 
 logger = logging.getLogger(__name__)
 
-NUM_TIMED = 48
+NUM_TIMED = 32
 POINTS_PER_BENCHMARK = 8  # full depth is measured once with so many, and all are lost by a stop
 REFERENCE = SweepPoint(FULL, FULL, ExitConfig())
 

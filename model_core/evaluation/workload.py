@@ -53,7 +53,7 @@ class Workload:
 
     def answer(self, exits: ExitConfig, label: str, num_beams: int = 1) -> list[Answer]:
         """Answers in order, without times; ``label`` stands beside the progress bar."""
-        slots = Slots(self._encoder, BATCH_SIZE * num_beams)
+        slots = Slots(self._encoder, BATCH_SIZE)
         return answer_in_batches(
             self.examples,
             lambda item: self.request(item, exits, num_beams),

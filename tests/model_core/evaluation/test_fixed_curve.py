@@ -83,6 +83,16 @@ def test_what_costs_more_than_full_depth_is_held_against_it() -> None:
     assert (found.difference, found.verdict) == (0.0, Verdict.LEVEL)
 
 
+def test_one_fixed_depth_may_beat_every_other() -> None:
+    results = make_results()
+    results.points.append(make_point("fixed_image", "image fixed_depth 1", 0.51, 0.2))
+    sweep = MeasuredSweep(results, None)
+    found = compare(sweep, point_of("similarity_image: image similarity 0.98"), LAYERS)
+    assert found is not None
+    assert found.difference == pytest.approx(0.48 - 0.51)
+    assert found.verdict is Verdict.BELOW
+
+
 def test_beyond_the_cheapest_fixed_depth_nothing_is_compared() -> None:
     sweep = MeasuredSweep(make_results(), None)
     cheap = make_point("confidence", "decoder confidence 0.1", 0.2, 0.41)
