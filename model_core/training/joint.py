@@ -50,7 +50,7 @@ class JointRecipe:
             drawn = self._text_pairs.draw(rng)
             parts["text_entailment"] = self._text_loss(drawn, depths, device)
             total = total + self._config.entailment_weight * parts["text_entailment"]
-        if self._model.poolers is not None:
+        if self._model.poolers is not None and self._config.contrastive_weight:
             # One caption of each photo: the others cost as much and bring no new negatives.
             one_each = batch.caption_texts[:: len(batch.caption_texts) // len(image)]
             parts["contrastive"] = matching_loss(
