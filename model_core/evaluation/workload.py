@@ -51,11 +51,19 @@ class Workload:
         """The same with some of the examples."""
         return replace(self, examples=examples)
 
-    def answer(self, exits: ExitConfig, label: str) -> list[Answer]:
-        """Answers in order, without times; ``label`` stands beside the progress bar."""
+    def answer(
+        self, exits: ExitConfig, label: str, examples: Sequence[Example] | None = None
+    ) -> list[Answer]:
+        """Answers in order, without times.
+
+        Args:
+            exits: The setting.
+            label: Stands beside the progress bar.
+            examples: Some of the workload's; None means all.
+        """
         slots = Slots(self._encoder, BATCH_SIZE)
         return answer_in_batches(
-            self.examples,
+            self.examples if examples is None else examples,
             lambda item: self.request(item, exits),
             lambda requests: answer_all(slots, requests),
             f"{self.task} {label}",

@@ -40,7 +40,7 @@ def test_header_comment_gives_a_command(path: Path) -> None:
     ("kind", "names"),
     [
         ("model", {"offramp-s", "ofa-base"}),
-        ("policy", {"full", "balanced", "fast", "similarity", "confidence"}),
+        ("policy", {"full", "quality", "balanced", "fast", "mue", "deed"}),
         ("train", {"flickr8k"}),
         ("serve", {"cpu", "gpu"}),
     ],
