@@ -87,9 +87,9 @@ def _held_out_line(calibration: Calibration, item: HeldOut) -> str:
     kept = item.kept
     return (
         f"{_about(calibration.task)}held out on {item.split}, "
-        f"{calibration.metric} {item.quality:.3f} against {item.quality_full:.3f} at full depth, share kept {kept.estimate:.3f} "
-        f"({kept.lower:.3f} to {kept.upper:.3f}; {item.num_examples} examples, "
-        f"checkpoint {calibration.checkpoint[:8]})."
+        f"{calibration.metric} {item.quality:.3f} against {item.quality_full:.3f} at full depth, "
+        f"share kept {kept.estimate:.3f} ({kept.lower:.3f} to {kept.upper:.3f}; "
+        f"{item.num_examples} examples, checkpoint {calibration.checkpoint[:8]})."
     )
 
 

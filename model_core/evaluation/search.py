@@ -2,9 +2,9 @@
 
 Exit sites hardly know of each other: what a combination changes is nearly the sum of what its sites
 change alone, photo by photo, and so is what it saves. So the policies of each site are tried alone
-on a few examples, every combination is *foretold* from them, and only those that no other
-foretold combination beats are tried, on all examples of the searching part. Nothing here needs to
-be unbiased: the settings are tested on other photos.
+on a few examples, every combination is *foretold* from them, and only the cheapest ones of several
+degrees of sureness are tried, on all examples of the searching part. Nothing here needs to be
+unbiased: the settings are tested on other photos.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,13 +19,13 @@ from model_core.config import ExitConfig
 from model_core.evaluation.answer_counts import policy_kind
 from model_core.evaluation.answer_record import CHUNK
 from model_core.evaluation.grids import ENCODER_KINDS, NEVER, SEARCHED_DECODER_KINDS, site_paths
-from model_core.evaluation.sequence import spread
 from model_core.evaluation.trials import Part, Trial
 from model_core.policies import ExitSite
 
 NUM_CAPTIONS, NUM_LABELS = CHUNK, 4 * CHUNK  # that try a site alone; a label takes one step
-MAX_COMBINATIONS = 10  # tried per target
-LEAST_EVIDENCE = -1.0  # foretold, in standard errors, of a combination that is tried
+# Foretold evidence at which the cheapest combination is tried: from a safe start of a chain to one
+# that keeps the target as likely as not.
+SURENESS = (4.0, 2.5, 1.25, 0.0)
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,7 @@ class Search:
         for kind in self.decoder_kinds:
             of_kind = [item for item in foretold if has_decoder_kind(item.exits, kind)]
             for number in range(len(self.targets)):
-                front = foretold_front(of_kind, number)
-                chosen |= dict.fromkeys(item.exits for item in spread(front, self._limit_per_kind))
+                chosen |= dict.fromkeys(cheapest_by_sureness(of_kind, number))
         self.trials += [self.part.run(exits) for exits in chosen]
         return self.trials
 
@@ -114,10 +113,6 @@ class Search:
     def decoder_kinds(self) -> list[str]:
         """Kinds that a chain may be made for; full depth in the decoder if it is the only one."""
         return [kind for kind in self.space.decoder_kinds if kind != NEVER] or [NEVER]
-
-    @property
-    def _limit_per_kind(self) -> int:
-        return max(2, MAX_COMBINATIONS // len(self.decoder_kinds))
 
     def _singles(self, site: ExitSite) -> list[SingleSite]:
         """Policies of one site; a path ends with the first that fails the lowest target clearly."""
@@ -189,15 +184,15 @@ def foretold_evidence(full: np.ndarray, early: np.ndarray, targets: Sequence[flo
     return evidence
 
 
-def foretold_front(foretold: Sequence[Foretold], target_index: int) -> list[Foretold]:
-    """Those that save something and may keep the target, none beaten in both; surest first."""
-    possible = [
-        item
-        for item in foretold
-        if item.cost_saved > 0 and item.evidence[target_index] > LEAST_EVIDENCE
-    ]
-    front: list[Foretold] = []
-    for item in sorted(possible, key=lambda item: -item.cost_saved):
-        if not front or item.evidence[target_index] > front[-1].evidence[target_index]:
-            front.append(item)
-    return front[::-1]
+def cheapest_by_sureness(foretold: Sequence[Foretold], target_index: int) -> list[ExitConfig]:
+    """For each ``SURENESS`` the combination that saves most, if one saves anything."""
+    found: dict[ExitConfig, None] = {}
+    for least in SURENESS:
+        sure = [
+            item
+            for item in foretold
+            if item.cost_saved > 0 and item.evidence[target_index] >= least
+        ]
+        if sure:
+            found[max(sure, key=lambda item: item.cost_saved).exits] = None
+    return list(found)

@@ -13,9 +13,9 @@ from model_core.evaluation.search import (
     Search,
     SearchSpace,
     SingleSite,
+    cheapest_by_sureness,
     foretell,
     foretold_evidence,
-    foretold_front,
 )
 from model_core.evaluation.trials import Part, Trial
 from model_core.policies import ConfidencePolicy, ExitSite, FixedDepthPolicy, SimilarityPolicy
@@ -132,9 +132,13 @@ def test_foretold_evidence_is_near_the_test_of_it() -> None:
     assert foretold == pytest.approx([pairs.evidence(target) for target in targets], abs=0.25)
 
 
-def test_front_leaves_out_what_saves_nothing_or_is_beaten() -> None:
+def test_cheapest_of_each_sureness_is_taken() -> None:
+    depths = range(1, 7)
     items = [
-        Foretold(ExitConfig(), saved, np.array([evidence]))
-        for saved, evidence in ((0.0, 9.0), (0.3, 0.5), (0.2, 0.4), (0.1, 2.0), (0.5, -1.1))
+        Foretold(ExitConfig(image=FixedDepthPolicy(depth=depth)), saved, np.array([evidence]))
+        for depth, saved, evidence in zip(
+            depths, (0.0, 0.3, 0.2, 0.1, 0.4, 0.5), (9.0, 2.6, 2.7, 4.0, 0.1, -0.1), strict=True
+        )
     ]
-    assert foretold_front(items, 0) == [items[3], items[1]]
+    # saves nothing, cheapest of 2.5 and 1.25, beaten by it, of 4, of 0, falls short
+    assert cheapest_by_sureness(items, 0) == [items[3].exits, items[1].exits, items[4].exits]
