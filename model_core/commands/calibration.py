@@ -45,27 +45,9 @@ def add_calibrate(commands: Any) -> None:
         "--write quality,balanced,fast --hold-out test --feature-cache DIR --json",
     )
     add_examples(parser, split="val")
-    parser.add_argument("--target", default="0.99", help="shares of quality to keep, by commas")
-    parser.add_argument("--confidence", type=float, default=0.95)
-    parser.add_argument(
-        "--cost",
-        choices=[measure.value for measure in CostMeasure],
-        default=CostMeasure.WALL.value,
-        help="what to save: wall is the time without the stem at batch size 1, foretold from "
-        "times measured at the start; flops and layers are counted",
-    )
-    parser.add_argument(
-        "--search-split",
-        default="train",
-        choices=("train", "val", "test"),
-        help="whose photos order the settings before they are tested on --split; the same split "
-        "is divided by photos",
-    )
-    parser.add_argument(
-        "--num-search", type=positive, default=NUM_SEARCH, help="photos of another --search-split"
-    )
+    _add_goal(parser)
+    _add_search(parser)
     _add_kinds(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of the photos that are drawn")
     add_feature_cache(parser)
     parser.add_argument(
         "--write",
@@ -79,6 +61,32 @@ def add_calibrate(commands: Any) -> None:
         help="after choosing, answer this split once with each chosen setting and say what it kept",
     )
     parser.set_defaults(run=_calibrate)
+
+
+def _add_goal(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--target", default="0.99", help="shares of quality to keep, by commas")
+    parser.add_argument("--confidence", type=float, default=0.95)
+    parser.add_argument(
+        "--cost",
+        choices=[measure.value for measure in CostMeasure],
+        default=CostMeasure.WALL.value,
+        help="what to save: wall is the time without the stem at batch size 1, foretold from "
+        "times measured at the start; flops and layers are counted",
+    )
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--search-split",
+        default="train",
+        choices=("train", "val", "test"),
+        help="whose photos order the settings before they are tested on --split; the same split "
+        "is divided by photos",
+    )
+    parser.add_argument(
+        "--num-search", type=positive, default=NUM_SEARCH, help="photos of another --search-split"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the photos that are drawn")
 
 
 def _add_kinds(parser: argparse.ArgumentParser) -> None:
