@@ -8,7 +8,7 @@ counts what a setting gains as well as what it loses. For labels it is the likel
 the ratio of two paired accuracies (photos with several pairs are one observation); for CIDEr, whose
 scores are means once the document frequencies are fixed, it needs no assumption about their
 distribution. The statistic is the log-wealth of the best fixed bet in hindsight that the mean is
-above 0 (arXiv 2010.09686, appendix E), with an asymptotic level in place of their exact one: an
+above 0 (arXiv 2010.09686), with an asymptotic level in place of their exact one: an
 exact bound for any scores from 0 to 10 could not even pass a setting that changes nothing.
 
 One *invented photo* joins the data, on which full depth scores its mean and the setting 0 (for an
@@ -18,8 +18,8 @@ observation is adjusted empirical likelihood (Chen, Variyath, Abraham 2008); whi
 
 Simulated (``tests/model_core/evaluation/test_likelihood.py``): with 300 or 1,000 photos of which
 1 % to 40 % change, a setting at the limit passes with chance 0.01 to 0.07 at a level of 0.05, and
-0.07 only where three photos change at all; at 1,000 photos never above 0.055. The percentile
-bootstrap reaches 0.10 there, a t test 0.23.
+0.07 only where three photos change at all; at 1,000 photos never above 0.053. The percentile
+bootstrap of the same data reaches 0.11, a t test 0.23 (docs/log.md, 2026-11-24).
 
 What can be shown at all: with ``n`` photos of mean score ``m``, a setting that changes a share
 ``s`` of them with standard deviation ``d`` and gains as much as it loses passes with chance 1/2
