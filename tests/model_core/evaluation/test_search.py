@@ -140,5 +140,5 @@ def test_cheapest_of_each_sureness_is_taken() -> None:
             depths, (0.0, 0.3, 0.2, 0.1, 0.4, 0.5), (9.0, 2.6, 2.7, 4.0, 0.1, -0.1), strict=True
         )
     ]
-    # saves nothing, cheapest of 2.5 and 1.25, beaten by it, of 4, of 0, falls short
+    # saves nothing, cheapest of 2, beaten by it, of 4, of 0, falls short
     assert cheapest_by_sureness(items, 0) == [items[3].exits, items[1].exits, items[4].exits]
