@@ -67,7 +67,8 @@ def simulate(target: float, seed: int = 0) -> dict[str, float]:
     totals = {"one sequence": 0.0, "chains by kind": 0.0}
     for _ in range(NUM_WORLDS):
         kinds = [draw_kind(generator) for _ in range(3)]
-        searched, tested = [], {}
+        searched: list[list[Trial]] = []
+        tested: dict[str, float] = {}
         for number, kind in enumerate(kinds):
             first = draw_evidence(generator, kind, target, NUM_SEARCH)
             second = draw_evidence(generator, kind, target, NUM_TEST)
