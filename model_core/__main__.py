@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from model_core.checkpoint import save_checkpoint
+from model_core.commands.calibration import add_calibrate
 from model_core.commands.checks import add_judgments, add_retrieve
 from model_core.commands.options import (
     add_command,
@@ -25,7 +26,7 @@ from model_core.commands.options import (
     print_json,
     split_numbers,
 )
-from model_core.commands.studies import add_calibrate, add_report, add_sweep
+from model_core.commands.studies import add_report, add_sweep
 from model_core.config import load_config, load_preset
 from model_core.errors import ConfigError, InputError, OfframpError
 from model_core.evaluation.benchmark import benchmark
@@ -70,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m model_core",
         description="Multi-exit vision-language model: answers, measurements, training.",
-        epilog="example: python -m model_core caption photo.jpg --policy similarity --json",
+        epilog="example: python -m model_core caption photo.jpg --policy mue --json",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_caption(commands)

@@ -72,7 +72,10 @@ def add_examples(parser: argparse.ArgumentParser, split: str = "test") -> None:
 def add_feature_cache(parser: argparse.ArgumentParser) -> None:
     """``--feature-cache``."""
     parser.add_argument(
-        "--feature-cache", type=Path, metavar="DIR", help="keep the photos' stem features here"
+        "--feature-cache",
+        type=Path,
+        metavar="DIR",
+        help="keep the photos' stem features, and a calibration's answers, here",
     )
 
 

@@ -1,8 +1,6 @@
-"""The commands that answer a split under many settings: ``calibrate``, ``sweep``, ``report``."""
+"""The commands that answer a split under many settings: ``sweep``, ``report``."""
 
 import argparse
-import dataclasses
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,9 @@ from model_core.commands.options import (
     load_predictor,
     positive,
     print_json,
-    split_names,
     split_numbers,
 )
-from model_core.evaluation.calibrate import calibrate
 from model_core.evaluation.features import stem_features
-from model_core.evaluation.grids import DECODER_KINDS, ENCODER_KINDS
 from model_core.evaluation.points import (
     BEAMS,
     FAMILIES,
@@ -30,47 +25,11 @@ from model_core.evaluation.points import (
     families_of,
     sweep_points,
 )
-from model_core.evaluation.preset_file import preset_path, write_preset
 from model_core.evaluation.sweep import NUM_TIMED, Sweep
-from model_core.evaluation.trials import CostMeasure, Goal
 from model_core.evaluation.workload import Workload
 from model_core.predictor import Predictor
 
-logger = logging.getLogger(__name__)
-
 RESULTS_FOLDER = Path("docs/results")
-
-
-def add_calibrate(commands: Any) -> None:
-    """``calibrate``."""
-    parser = add_model_command(
-        commands,
-        "calibrate",
-        "Choose thresholds that keep full depth's quality with a stated confidence.",
-        "calibrate --task entailment --target 0.99 --confidence 0.95 --write balanced --json",
-    )
-    add_examples(parser, split="val")
-    parser.add_argument("--target", type=float, default=0.99, help="share of quality to keep")
-    parser.add_argument("--confidence", type=float, default=0.95)
-    parser.add_argument(
-        "--cost",
-        choices=[measure.value for measure in CostMeasure],
-        default=CostMeasure.FLOPS.value,
-        help="what to save; flops and layers are counted, wall is measured at batch size 1",
-    )
-    parser.add_argument(
-        "--decoder-policies",
-        help=f"by commas: {', '.join(DECODER_KINDS)}; default all that the model has heads for",
-    )
-    parser.add_argument("--encoder-policies", default=",".join(ENCODER_KINDS), help="by commas")
-    parser.add_argument("--seed", type=int, default=0)
-    add_feature_cache(parser)
-    parser.add_argument(
-        "--write",
-        metavar="NAME",
-        help="put the result into the preset configs/policy/NAME.yaml, or into a YAML file",
-    )
-    parser.set_defaults(run=_calibrate)
 
 
 def add_sweep(commands: Any) -> None:
@@ -113,24 +72,6 @@ def add_report(commands: Any) -> None:
     parser.add_argument("--results", type=Path, default=RESULTS_FOLDER, metavar="DIR")
     parser.add_argument("--readme", type=Path, default=Path("README.md"), metavar="FILE")
     parser.set_defaults(run=_report)
-
-
-def _calibrate(options: argparse.Namespace) -> None:
-    goal = Goal(options.target, options.confidence, CostMeasure(options.cost))
-    decoder_kinds = None
-    if options.decoder_policies is not None:
-        decoder_kinds = split_names("--decoder-policies", options.decoder_policies, DECODER_KINDS)
-    encoder_kinds = split_names("--encoder-policies", options.encoder_policies, ENCODER_KINDS)
-    path = preset_path(options.write) if options.write else None
-    workload = load_workload(options, load_predictor(options))
-    result = calibrate(workload, goal, decoder_kinds, encoder_kinds, options.seed)
-    if path:
-        write_preset(result, path)
-        logger.info("%s: written", path)
-    if options.json:
-        print_json(dataclasses.asdict(result))
-    else:
-        print(result.message)
 
 
 def _sweep(options: argparse.Namespace) -> None:

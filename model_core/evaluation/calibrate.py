@@ -1,201 +1,155 @@
 """Thresholds that keep a share of full depth's quality with a stated confidence.
 
-The photos are split in two. On the first part settings are *searched*: those that save something
-and may keep the target are put in order, from safe to cheap. On the second part they are *tested*
-in that order until one fails; the cheapest that passed is chosen. The order does not depend on
-the photos that test it, so the chance that any passed setting keeps less than the target is at
-most ``1 - confidence``, however many were tried.
+Two groups of photos, none in both. On the *searching part* (photos of the training split unless
+asked otherwise) settings are tried and put in chains, from safe to cheap. On the *testing part*
+(the whole validation split) they are tested in that order, and the cheapest that passed is chosen.
 
-Source: Learn-then-Test with fixed-sequence testing, arXiv 2110.01052, as arXiv 2207.07061 (CALM)
-uses it; taking the order of several thresholds from separate data is arXiv 2210.07913 (Pareto
-testing). The bounds are those of ``statistics.py``.
+Why the promise holds. Let a setting *fall short* when it keeps less than the target in expectation
+over photos like those of the testing part. The chains are made without the testing photos, so given
+the chains those photos are independent draws, and each single test passes a setting that falls
+short with chance at most its level (``likelihood.py``: in the limit of many photos; checked by
+simulation for the numbers used here). ``sequence.py`` bounds the chance that *any* setting that
+falls short passes by ``1 - confidence``; the chosen one is among those that passed, so it falls
+short with at most that chance, whatever its cost and however it was chosen among them. Nothing is
+asked of the searching part: photos that the model was trained on may order the settings badly,
+which costs saving, never the promise. The same holds for settings that are foretold wrongly and for
+times that are measured badly.
+
+What is not promised: that all targets hold at once (each has its own tests and its own confidence),
+and anything about other kinds of photos. CIDEr's document frequencies are those of the testing part
+and count as given; pairs of entailment about one photo are one observation. Where the model itself
+was chosen on the validation split, its photos are not quite fresh, which no test here accounts for:
+that is what ``hold_out.py`` looks at.
+
+Sources: Learn-then-Test, arXiv 2110.01052; its use for exits, arXiv 2207.07061 (CALM); an order
+from separate data, arXiv 2210.07913 (Pareto testing). The likelihood test is our choice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from model_core.config import ExitConfig
-from model_core.errors import InputError
-from model_core.evaluation.examples import Example
-from model_core.evaluation.grids import DECODER_KINDS, ENCODER_KINDS
-from model_core.evaluation.search import Search, SearchSpace, safe_to_cheap, spread
-from model_core.evaluation.statistics import examples_needed
+from model_core.evaluation.answer_record import AnswerRecord
+from model_core.evaluation.benchmark import Conditions, conditions
+from model_core.evaluation.choice import NUM_TIMED, Choice, choose, with_measured_times
+from model_core.evaluation.grids import ENCODER_KINDS, SEARCHED_DECODER_KINDS
+from model_core.evaluation.photo_split import check_parts
+from model_core.evaluation.search import Search, SearchSpace, has_decoder_kind
+from model_core.evaluation.time_model import TimeModel, measure_time_model
 from model_core.evaluation.trials import CostMeasure, Goal, Part, Trial
 from model_core.evaluation.workload import Workload
-from model_core.policy_heads import usable_kinds
 
-SEARCH_FRACTION = 1 / 3  # the order needs fewer photos than the proof
-MAX_TESTED = 24
+
+class Kinds(NamedTuple):
+    """Kinds of policy that may be combined."""
+
+    decoder: Sequence[str] = SEARCHED_DECODER_KINDS
+    encoder: Sequence[str] = ENCODER_KINDS
+
+
+ALL_KINDS = Kinds()
+
+
+@dataclass(frozen=True)
+class PartSummary:
+    """One part: its split, its examples, and full depth's quality on them."""
+
+    split: str
+    num_examples: int
+    num_photos: int
+    quality_full: float
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What ``calibrate`` prints.
+    """What ``calibrate`` finds.
 
     Attributes:
         task: Name of the task.
-        split: Name of the split.
-        num_examples: Examples of both parts.
         metric: What ``quality`` means: ``cider`` or ``accuracy``.
-        goal: Target, confidence, cost measure.
-        exits: The chosen exits; full depth when nothing passed.
-        is_full_depth: True when nothing passed.
-        message: The outcome in a sentence.
-        quality_full: Full depth on the testing part.
-        chosen: The chosen setting on the testing part; None when nothing passed.
-        tested: The fixed sequence on the testing part, as far as it went.
-        searched: Every setting tried on the searching part.
-        num_search: Examples of the searching part.
-        num_test: Examples of the testing part.
-        seed: Of the split and of the bootstrap.
         checkpoint: Hash of the model; thresholds belong to it.
+        goal: Targets, confidence, cost measure.
+        search: The searching part.
+        test: The testing part.
+        choices: One per target, in the goal's order.
+        searched: Settings tried on the whole searching part.
+        time_model: The prices behind ``wall``; None for a counted cost.
+        conditions: What times depend on.
     """
 
     task: str
-    split: str
-    num_examples: int
     metric: str
-    goal: Goal
-    exits: ExitConfig
-    is_full_depth: bool
-    message: str
-    quality_full: float
-    chosen: Trial | None
-    tested: list[Trial]
-    searched: list[Trial]
-    num_search: int
-    num_test: int
-    seed: int
     checkpoint: str
+    goal: Goal
+    search: PartSummary
+    test: PartSummary
+    choices: list[Choice]
+    searched: list[Trial]
+    time_model: TimeModel | None
+    conditions: Conditions
 
 
 def calibrate(
-    workload: Workload,
+    search: Workload,
+    test: Workload,
     goal: Goal,
-    decoder_kinds: Sequence[str] | None = None,
-    encoder_kinds: Sequence[str] = ENCODER_KINDS,
-    seed: int = 0,
+    kinds: Kinds = ALL_KINDS,
+    folder: Path | None = None,
 ) -> Calibration:
-    """The cheapest exits shown to keep the goal's target.
+    """The cheapest exits shown to keep each target.
 
     Args:
-        workload: The model and the labelled examples.
+        search: The searching part.
+        test: The testing part, of the same model and task.
         goal: What to keep, and what to save.
-        decoder_kinds: Kinds of policy that the decoder may have; None: all that the model can use.
-        encoder_kinds: Kinds of policy that the encoder may have.
-        seed: Of the split into parts and of the bootstrap.
+        kinds: What may be combined.
+        folder: Where answers are kept, so that a stopped calibration goes on; None: in memory.
 
     Raises:
-        InputError: There are too few photos, or full depth scores 0 on a part.
+        InputError: The parts share a photo, or full depth scores 0 on one.
     """
-    parts = split_photos(workload.examples, seed)
-    search_part = Part("search", workload.part(parts.search), goal, seed)
-    space = _space(workload, goal, decoder_kinds, encoder_kinds)
-    safest = search_part.kept_by_no_change
-    searched = Search(space, goal, search_part.run, safest).run()
-    sequence = spread(safe_to_cheap(searched, goal, safest), MAX_TESTED)
-    test_part = Part("test", workload.part(parts.test), goal, seed)
-    tested = fixed_sequence([trial.exits for trial in sequence], test_part.run, goal)
-    passed = [trial for trial in tested if is_passed(trial, goal) and trial.cost_saved > 0]
-    chosen = max(passed, key=lambda trial: trial.cost_saved, default=None)
+    check_parts(search.examples, test.examples)
+    has_times = goal.cost is CostMeasure.WALL
+    time_model = measure_time_model(search) if has_times else None
+    parts = {
+        name: Part(name, AnswerRecord(workload, folder), goal, time_model)
+        for name, workload in (("search", search), ("test", test))
+    }
+    finder = Search(_space(search, goal, kinds), parts["search"], goal.targets)
+    searched = finder.run()
+    by_kind = [
+        [trial for trial in searched if has_decoder_kind(trial.exits, kind)]
+        for kind in finder.decoder_kinds
+    ]
+    choices = [choose(parts["test"], by_kind, goal, number) for number in range(len(goal.targets))]
     return Calibration(
-        task=workload.task,
-        split=workload.split,
-        num_examples=len(workload.examples),
-        metric=workload.metric,
+        task=test.task,
+        metric=test.metric,
+        checkpoint=test.predictor.info.hash,
         goal=goal,
-        exits=chosen.exits if chosen else ExitConfig(),
-        is_full_depth=chosen is None,
-        message=_message(chosen, tested, test_part, goal),
-        quality_full=test_part.quality,
-        chosen=chosen,
-        tested=tested,
+        search=_summary(search, parts["search"]),
+        test=_summary(test, parts["test"]),
+        choices=with_measured_times(test, choices) if has_times else choices,
         searched=searched,
-        num_search=len(parts.search),
-        num_test=len(parts.test),
-        seed=seed,
-        checkpoint=workload.predictor.info.hash,
+        time_model=time_model,
+        conditions=conditions(test.predictor, test.task, min(NUM_TIMED, len(test.examples))),
     )
 
 
-class SplitExamples(NamedTuple):
-    """Examples by the use of their photos; none is in both."""
-
-    search: list[Example]
-    test: list[Example]
-
-
-def split_photos(examples: Sequence[Example], seed: int) -> SplitExamples:
-    """``SEARCH_FRACTION`` of the photos, drawn with ``seed``, and the others.
-
-    Raises:
-        InputError: There is one photo or none.
-    """
-    photos = list(dict.fromkeys(example.image for example in examples))
-    if len(photos) < 2:
-        raise InputError(f"{len(photos)} photos are too few to calibrate on: at least 2 are needed")
-    drawn = np.random.default_rng(seed).permutation(len(photos))
-    num_search = max(1, int(SEARCH_FRACTION * len(photos)))
-    chosen = {photos[number] for number in drawn[:num_search]}
-    return SplitExamples(
-        [example for example in examples if example.image in chosen],
-        [example for example in examples if example.image not in chosen],
-    )
-
-
-def is_passed(trial: Trial, goal: Goal) -> bool:
-    """The test of one setting: its lower bound reaches the target."""
-    return trial.kept.lower >= goal.target
-
-
-def fixed_sequence(
-    sequence: Sequence[ExitConfig], run_trial: Callable[[ExitConfig], Trial], goal: Goal
-) -> list[Trial]:
-    """Trials in order, the first failure being the last: each tested at the full level.
-
-    Source: fixed-sequence testing, arXiv 2110.01052.
-    """
-    tested: list[Trial] = []
-    for exits in sequence:
-        tested.append(run_trial(exits))
-        if not is_passed(tested[-1], goal):
-            break
-    return tested
-
-
-def _space(
-    workload: Workload,
-    goal: Goal,
-    decoder_kinds: Sequence[str] | None,
-    encoder_kinds: Sequence[str],
-) -> SearchSpace:
+def _space(workload: Workload, goal: Goal, kinds: Kinds) -> SearchSpace:
     info = workload.predictor.info
-    if decoder_kinds is None:
-        decoder_kinds = usable_kinds(DECODER_KINDS, info.learned_kinds)
-    # A constant instruction is encoded once for all answers: only MuE's layer count charges it.
-    has_text = info.tasks[workload.task].takes_text or goal.cost is CostMeasure.LAYERS
+    task = info.tasks[workload.task]
     return SearchSpace(
-        info.num_encoder_layers, info.num_decoder_layers, has_text, decoder_kinds, encoder_kinds
+        info.num_encoder_layers,
+        info.num_decoder_layers,
+        # A constant instruction is encoded once for all answers: only MuE's layer count charges it.
+        has_text=task.takes_text or goal.cost is CostMeasure.LAYERS,
+        has_steps=not task.allowed_outputs,
+        decoder_kinds=kinds.decoder,
+        encoder_kinds=kinds.encoder,
     )
 
 
-def _message(chosen: Trial | None, tested: Sequence[Trial], part: Part, goal: Goal) -> str:
-    if chosen:
-        return (
-            f"{chosen.setting}: keeps {goal.target:g} of full depth's quality "
-            f"(confidence {goal.confidence:g}) and saves {chosen.cost_saved:.1%} of its {goal.cost}"
-        )
-    needed = examples_needed(goal.target, goal.confidence)
-    if part.num_informative < needed:
-        reason = (
-            f"{part.num_informative} examples that can show a loss are too few, "
-            f"even a setting that loses none needs {needed}"
-        )
-    elif tested:
-        reason = "the safest setting that saves anything fell short on the testing part"
-    else:
-        reason = f"no setting that saves any {goal.cost} may keep the target"
-    return f"nothing passed, so full depth: {reason}"
+def _summary(workload: Workload, part: Part) -> PartSummary:
+    return PartSummary(workload.split, part.num_examples, part.num_photos, part.quality)

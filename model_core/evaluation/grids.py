@@ -1,13 +1,18 @@
 """Grids of policies, from safe to cheap: what calibration searches and the sweep measures."""
 
-from collections.abc import Mapping, Sequence
-from itertools import product
-from typing import NamedTuple
+from collections.abc import Mapping
 
 from pydantic import TypeAdapter
 
 from model_core.config import CatchUp, ExitConfig
-from model_core.policies import AnyPolicy, ExitPolicy, ExitSite, FixedDepthPolicy, NeverPolicy
+from model_core.policies import (
+    AnyPolicy,
+    ExitPolicy,
+    ExitSite,
+    FixedDepthPolicy,
+    NeverPolicy,
+    ThresholdDecay,
+)
 
 THRESHOLDS: Mapping[str, tuple[float, ...]] = {
     "confidence": (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1),
@@ -17,6 +22,8 @@ THRESHOLDS: Mapping[str, tuple[float, ...]] = {
 FIXED_DEPTH = "fixed_depth"
 DECODER_KINDS = tuple(THRESHOLDS)
 ENCODER_KINDS = ("similarity", FIXED_DEPTH)  # an encoder has no exit head
+NEVER = "never"  # full depth: adds no setting
+SEARCHED_DECODER_KINDS = (*DECODER_KINDS, FIXED_DEPTH)
 
 _POLICY: TypeAdapter[AnyPolicy] = TypeAdapter(AnyPolicy)
 
@@ -31,34 +38,24 @@ def policies_of(kind: str, num_layers: int) -> list[AnyPolicy]:
     ]
 
 
-class EncoderSetting(NamedTuple):
-    """One point of the joint grid of both modalities; level 0 is full depth, higher is cheaper."""
+def site_paths(
+    site: ExitSite, kind: str, num_layers: int, has_steps: bool
+) -> list[list[AnyPolicy]]:
+    """Paths of policies of one kind at one site, each safe to cheap.
 
-    image_level: int
-    text_level: int
-    exits: ExitConfig
-
-
-def encoder_grid(kind: str, num_layers: int, has_text: bool) -> list[EncoderSetting]:
-    """Joint grid of image and text, safe to cheap, without the point where both are at full depth.
-
-    Args:
-        kind: One of ``ENCODER_KINDS``, for both modalities.
-        num_layers: Layers of the encoder.
-        has_text: False keeps the text at full depth.
+    Every other threshold is fine enough to find a neighbourhood. In the decoder of a task that
+    takes several steps, similarity has a second path: MuE's falling thresholds (arXiv 2211.11152,
+    ``beta`` 0.95 and ``tau`` 1), which begin near their number and end about 0.03 below it.
     """
     policies = policies_of(kind, num_layers)
-    if kind != FIXED_DEPTH:
-        policies = policies[1::2]  # two modalities: every other threshold is fine enough
-    ladder: Sequence[AnyPolicy] = [NeverPolicy(), *policies]
-    texts = ladder if has_text else ladder[:1]
-    pairs = product(enumerate(ladder), enumerate(texts))
-    grid = [
-        EncoderSetting(image_level, text_level, ExitConfig(image=image, text=text))
-        for (image_level, image), (text_level, text) in pairs
-        if image_level or text_level
-    ]
-    return sorted(grid, key=lambda setting: setting.image_level + setting.text_level)
+    if kind == FIXED_DEPTH:
+        return [policies]
+    coarse = policies[1::2]
+    paths = [coarse]
+    if site is ExitSite.DECODER and kind == "similarity" and has_steps:
+        falling = {"decay": ThresholdDecay()}
+        paths.append([policy.model_copy(update=falling) for policy in coarse])
+    return paths
 
 
 def describe_policy(policy: ExitPolicy) -> str:

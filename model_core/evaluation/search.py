@@ -1,64 +1,31 @@
-"""The search for settings worth testing: coordinate by coordinate, from safe to cheap."""
+"""The search for settings worth testing: each site alone, then the combinations that promise most.
 
-from collections.abc import Callable, Sequence
+Exit sites hardly know of each other: what a combination changes is nearly the sum of what its sites
+change alone, photo by photo, and so is what it saves. So the policies of each site are tried alone
+on a few examples, every combination is *foretold* from them, and only the cheapest ones of several
+degrees of sureness are tried, on all examples of the searching part. Nothing here needs to be
+unbiased: the settings are tested on other photos.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
 
 from model_core.config import ExitConfig
-from model_core.evaluation.grids import (
-    DECODER_KINDS,
-    ENCODER_KINDS,
-    EncoderSetting,
-    encoder_grid,
-    policies_of,
-)
-from model_core.evaluation.statistics import KeptShare
-from model_core.evaluation.trials import Goal, Trial
+from model_core.evaluation.answer_counts import policy_kind
+from model_core.evaluation.answer_record import CHUNK
+from model_core.evaluation.grids import ENCODER_KINDS, NEVER, SEARCHED_DECODER_KINDS, site_paths
+from model_core.evaluation.trials import Part, Trial
+from model_core.policies import ExitSite
 
-MAX_ENCODER_SETTINGS = 4  # from which the search goes on into the decoder
-
-RunTrial = Callable[[ExitConfig], Trial]
-
-
-def fails_clearly(trial: Trial, goal: Goal) -> bool:
-    """True when the target is out of reach even at the upper bound."""
-    return trial.kept.upper < goal.target
-
-
-def safe_to_cheap(trials: Sequence[Trial], goal: Goal, safest: KeptShare) -> list[Trial]:
-    """Trials worth testing, in ascending order of what they save.
-
-    Left out: what saves nothing, what kept less than the target here, what a cheaper trial beats in
-    safety, and what is as good as an earlier trial in both. Safety is the lower bound, capped at
-    ``safest``: a lucky trial does not push out those that hardly change an answer, with which
-    the test should begin.
-    """
-
-    def safety(trial: Trial) -> float:
-        return min(trial.kept.lower, safest.lower)
-
-    promising = {
-        (trial.cost_saved, safety(trial)): trial
-        for trial in reversed(trials)
-        if trial.cost_saved > 0 and trial.kept.estimate >= goal.target
-    }
-    possible = list(promising.values())
-    front = [
-        trial
-        for trial in possible
-        if not any(
-            other.cost_saved >= trial.cost_saved and safety(other) > safety(trial)
-            for other in possible
-        )
-    ]
-    return sorted(front, key=lambda trial: trial.cost_saved)
-
-
-def spread(trials: Sequence[Trial], limit: int) -> list[Trial]:
-    """At most ``limit`` of ``trials``, evenly spaced, the last one among them."""
-    count = len(trials)
-    if count <= limit:
-        return list(trials)
-    return [trials[(place + 1) * count // limit - 1] for place in range(limit)]
+NUM_CAPTIONS, NUM_LABELS = CHUNK, 4 * CHUNK  # that try a site alone; a label takes one step
+# Foretold evidence at which the cheapest combination is tried: from what hardly changes an answer,
+# for chains whose order the searching part gets wrong, to what keeps the target as likely as not.
+SURENESS = (16.0, 8.0, 4.0, 2.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -69,69 +36,163 @@ class SearchSpace:
         num_encoder_layers: Layers there are.
         num_decoder_layers: Layers there are.
         has_text: False leaves the text at full depth.
+        has_steps: False where an answer takes one step.
         decoder_kinds: Kinds of policy in the decoder.
-        encoder_kinds: Kinds of policy in the encoder, the same for both modalities.
+        encoder_kinds: Kinds of policy in the encoder.
     """
 
     num_encoder_layers: int
     num_decoder_layers: int
     has_text: bool
-    decoder_kinds: Sequence[str] = DECODER_KINDS
+    has_steps: bool
+    decoder_kinds: Sequence[str] = SEARCHED_DECODER_KINDS
     encoder_kinds: Sequence[str] = ENCODER_KINDS
+
+    def paths(self, site: ExitSite) -> Iterator[list[ExitConfig]]:
+        """Settings that differ from full depth at one site, each path safe to cheap."""
+        if site is ExitSite.TEXT and not self.has_text:
+            return
+        is_decoder = site is ExitSite.DECODER
+        num_layers = self.num_decoder_layers if is_decoder else self.num_encoder_layers
+        for kind in self.decoder_kinds if is_decoder else self.encoder_kinds:
+            if kind != NEVER:
+                for path in site_paths(site, kind, num_layers, self.has_steps):
+                    yield [ExitConfig.model_validate({site.value: policy}) for policy in path]
+
+
+class SingleSite(NamedTuple):
+    """One site alone.
+
+    Attributes:
+        exits: Full depth at the other sites.
+        change: ``(N,)`` what each score differs from full depth's.
+        cost_saved: Share of full depth's cost.
+    """
+
+    exits: ExitConfig
+    change: np.ndarray
+    cost_saved: float
+
+
+class Foretold(NamedTuple):
+    """A combination that was not tried: what it should save, and its evidence by target."""
+
+    exits: ExitConfig
+    cost_saved: float
+    evidence: np.ndarray
 
 
 @dataclass
 class Search:
-    """Tries settings on one part: first the encoder's joint grid, then the decoder on the best.
-
-    A setting fails clearly when even the upper bound of what it keeps is below the target; nothing
-    that is cheaper in every coordinate is tried after it.
+    """Tries settings on the searching part.
 
     Attributes:
         space: What may be combined.
-        goal: Target and confidence.
-        run_trial: Tries one setting on the searching part.
-        safest: What a setting keeps there that changes no answer.
-        trials: Those made so far, in order.
+        part: The searching part.
+        targets: Shares of full depth's quality.
+        trials: Those made on the whole part, in order.
     """
 
     space: SearchSpace
-    goal: Goal
-    run_trial: RunTrial
-    safest: KeptShare
+    part: Part
+    targets: Sequence[float]
     trials: list[Trial] = field(default_factory=list)
 
     def run(self) -> list[Trial]:
-        """Every trial, in the order they were made."""
-        for kind in self.space.encoder_kinds:
-            self._try_encoder(kind)
-        for start in self._starts():
-            for kind in self.space.decoder_kinds:
-                self._try_decoder(start, kind)
+        """Trials on the whole part, in the order they were made."""
+        foretold = self._combinations([self._singles(site) for site in ExitSite])
+        chosen: dict[ExitConfig, None] = {}
+        for kind in self.decoder_kinds:
+            of_kind = [item for item in foretold if has_decoder_kind(item.exits, kind)]
+            for number in range(len(self.targets)):
+                chosen |= dict.fromkeys(cheapest_by_sureness(of_kind, number))
+        self.trials += [self.part.run(exits) for exits in chosen]
         return self.trials
 
-    def _try(self, exits: ExitConfig) -> bool:
-        trial = self.run_trial(exits)
-        self.trials.append(trial)
-        return not fails_clearly(trial, self.goal)
+    @property
+    def decoder_kinds(self) -> list[str]:
+        """Kinds that a chain may be made for; full depth in the decoder if it is the only one."""
+        return [kind for kind in self.space.decoder_kinds if kind != NEVER] or [NEVER]
 
-    def _try_encoder(self, kind: str) -> None:
-        failed: list[EncoderSetting] = []
-        grid = encoder_grid(kind, self.space.num_encoder_layers, self.space.has_text)
-        for setting in grid:
-            is_hopeless = any(
-                other.image_level <= setting.image_level and other.text_level <= setting.text_level
-                for other in failed
-            )
-            if not is_hopeless and not self._try(setting.exits):
-                failed.append(setting)
+    def _singles(self, site: ExitSite) -> list[SingleSite]:
+        """Policies of one site; a path ends with the first that fails the lowest target clearly."""
+        nothing = SingleSite(ExitConfig(), np.zeros(len(self._full)), 0.0)
+        singles = [nothing]
+        for path in self.space.paths(site):
+            for exits in path:
+                trial = self.part.run(exits, self._limit)
+                change = self.part.scores(exits, self._limit) - self._full
+                singles.append(SingleSite(exits, change, trial.cost_saved))
+                if trial.kept.upper < min(self.targets):
+                    break
+        return singles
 
-    def _starts(self) -> list[ExitConfig]:
-        front = safe_to_cheap(self.trials, self.goal, self.safest)
-        chosen = spread(front, MAX_ENCODER_SETTINGS - 1)
-        return [ExitConfig(), *(trial.exits for trial in chosen)]
+    def _combinations(self, by_site: Sequence[Sequence[SingleSite]]) -> list[Foretold]:
+        more_photos = self.part.num_examples / len(self._full)
+        return [
+            foretell(singles, self._full, self.targets, more_photos)
+            for singles in product(*by_site)
+        ]
 
-    def _try_decoder(self, start: ExitConfig, kind: str) -> None:
-        for policy in policies_of(kind, self.space.num_decoder_layers):
-            if not self._try(start.model_copy(update={"decoder": policy})):
-                return
+    @property
+    def _limit(self) -> int:
+        return NUM_CAPTIONS if self.space.has_steps else NUM_LABELS
+
+    @cached_property
+    def _full(self) -> np.ndarray:
+        return self.part.scores(ExitConfig(), self._limit)
+
+
+def foretell(
+    singles: Sequence[SingleSite], full: np.ndarray, targets: Sequence[float], more_photos: float
+) -> Foretold:
+    """The combination of one setting per site.
+
+    Args:
+        singles: In the order of ``ExitSite``.
+        full: ``(N,)`` full depth's scores.
+        targets: Shares of their mean.
+        more_photos: How many times N the part has; evidence grows with the root of it.
+    """
+    sites = {
+        site.value: getattr(single.exits, site.value)
+        for site, single in zip(ExitSite, singles, strict=True)
+    }
+    early = np.maximum(0.0, full + sum(single.change for single in singles))
+    return Foretold(
+        ExitConfig.model_validate(sites),
+        sum(single.cost_saved for single in singles),
+        np.sqrt(more_photos) * foretold_evidence(full, early, targets),
+    )
+
+
+def has_decoder_kind(exits: ExitConfig, kind: str) -> bool:
+    """True where the decoder has that kind of policy, or none."""
+    return policy_kind(exits.decoder) in (kind, NEVER)
+
+
+def foretold_evidence(full: np.ndarray, early: np.ndarray, targets: Sequence[float]) -> np.ndarray:
+    """By target: standard errors by which the mean of ``(N,)`` ``early`` is above the target.
+
+    A plain normal approximation of ``PairedScores.evidence``: thousands of combinations are
+    compared.
+    """
+    wanted = np.asarray(targets)[:, None]
+    differences = early - wanted * full
+    errors = differences.std(axis=1) / np.sqrt(len(full))
+    evidence: np.ndarray = differences.mean(axis=1) / np.maximum(errors, 1e-12)
+    return evidence
+
+
+def cheapest_by_sureness(foretold: Sequence[Foretold], target_index: int) -> list[ExitConfig]:
+    """For each ``SURENESS`` the combination that saves most, if one saves anything."""
+    found: dict[ExitConfig, None] = {}
+    for least in SURENESS:
+        sure = [
+            item
+            for item in foretold
+            if item.cost_saved > 0 and item.evidence[target_index] >= least
+        ]
+        if sure:
+            found[max(sure, key=lambda item: item.cost_saved).exits] = None
+    return list(found)

@@ -51,11 +51,24 @@ class Workload:
         """The same with some of the examples."""
         return replace(self, examples=examples)
 
-    def answer(self, exits: ExitConfig, label: str, num_beams: int = 1) -> list[Answer]:
-        """Answers in order, without times; ``label`` stands beside the progress bar."""
+    def answer(
+        self,
+        exits: ExitConfig,
+        label: str,
+        num_beams: int = 1,
+        examples: Sequence[Example] | None = None,
+    ) -> list[Answer]:
+        """Answers in order, without times.
+
+        Args:
+            exits: The setting.
+            label: Stands beside the progress bar.
+            num_beams: Of every answer.
+            examples: Some of the workload's; None means all.
+        """
         slots = Slots(self._encoder, BATCH_SIZE)
         return answer_in_batches(
-            self.examples,
+            self.examples if examples is None else examples,
             lambda item: self.request(item, exits, num_beams),
             lambda requests: answer_all(slots, requests),
             f"{self.task} {label}",

@@ -40,8 +40,12 @@ def test_header_comment_gives_a_command(path: Path) -> None:
     ("kind", "names"),
     [
         ("model", {"offramp-s", "ofa-base"}),
-        ("policy", {"full", "balanced", "fast", "similarity", "confidence"}),
-        ("train", {"flickr8k", "classifier"}),
+        ("policy", {"full", "quality", "balanced", "fast", "mue", "deed"}),
+        (
+            "train",
+            {"flickr8k"}
+            | {f"flickr8k-{stage}" for stage in ("refine", "cider", "poolers", "classifier")},
+        ),
         ("serve", {"cpu", "gpu"}),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from model_core.__main__ import main
 from model_core.config import load_preset
 from model_core.evaluation.report import BEGIN, END
+from model_core.policies import NeverPolicy
 from tests.model_core.evaluation.invented import write_ratings
 from tests.tiny import photo
 
@@ -35,13 +36,13 @@ def test_caption_prints_the_trace(
         "--checkpoint",
         str(tiny_checkpoint),
         "--policy",
-        "similarity",
+        "mue",
     )
     trace = result["trace"]
     assert isinstance(trace, dict)
     assert set(trace) == {"schema_version", "encoder", "decoder", "cost"}
     assert set(trace["cost"]["stage_ms"]) == {"preprocess", "stem", "encode", "decode"}
-    assert result["policy"] == "similarity"
+    assert result["policy"] == "mue"
 
 
 def test_several_photos_give_a_list(
@@ -76,7 +77,7 @@ def test_evaluate_prints_one_object(
 ) -> None:
     result = run_json(
         capsys,
-        *("evaluate", "--task", task, "--split", "val", "--policy", "similarity"),
+        *("evaluate", "--task", task, "--split", "val", "--policy", "mue"),
         *("--data", str(data_folder), "--checkpoint", str(tiny_checkpoint)),
     )
     assert result["num_examples"] == (6 if task == "caption" else 18)
@@ -147,22 +148,31 @@ def test_benchmark_prints_a_row_per_policy_and_batch_size(
     assert rows[0]["saving"] == {"layers": 0.0, "flops": 0.0, "wall": 0.0, "wall_without_stem": 0.0}
 
 
-def test_calibrate_prints_one_object_and_writes_a_preset(
+def test_calibrate_prints_one_object_and_writes_a_preset_per_target(
     capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path, data_folder: Path, tmp_path: Path
 ) -> None:
-    preset = tmp_path / "chosen.yaml"
+    presets = [tmp_path / "careful.yaml", tmp_path / "bold.yaml"]
     result = run_json(
         capsys,
-        *("calibrate", "--task", "entailment", "--target", "0.3", "--confidence", "0.6"),
-        *("--cost", "layers", "--decoder-policies", "similarity", "--encoder-policies", ""),
-        *("--write", str(preset), "--feature-cache", str(tmp_path / "features")),
+        *("calibrate", "--task", "entailment", "--target", "0.3,0.2", "--confidence", "0.6"),
+        *("--cost", "layers", "--decoder-policies", "fixed_depth", "--encoder-policies", "never"),
+        *("--num-search", "4", "--hold-out", "test", "--feature-cache", str(tmp_path / "kept")),
+        *("--write", ",".join(str(path) for path in presets)),
         *("--data", str(data_folder), "--checkpoint", str(tiny_checkpoint)),
     )
-    assert (result["task"], result["split"], result["num_examples"]) == ("entailment", "val", 18)
-    assert result["goal"] == {"target": 0.3, "confidence": 0.6, "cost": "layers"}
-    exits = load_preset(str(preset)).for_task("entailment")
-    assert exits.model_dump(mode="json") == result["exits"]
-    assert len(list((tmp_path / "features").glob("*.npy"))) == 1
+    assert result["goal"] == {"targets": [0.3, 0.2], "confidence": 0.6, "cost": "layers"}
+    parts = [result["search"], result["test"]]
+    assert all(isinstance(part, dict) for part in parts)
+    assert [(part["split"], part["num_photos"]) for part in parts] == [("train", 4), ("val", 6)]  # type: ignore[index]
+    choices, held_out = result["choices"], result["held_out"]
+    assert isinstance(choices, list) and isinstance(held_out, list)
+    for choice, path in zip(choices, presets, strict=True):
+        exits = load_preset(str(path)).for_task("entailment")
+        assert exits.model_dump(mode="json") == choice["exits"]
+        assert exits.image == exits.text == NeverPolicy()
+        assert ("# entailment: held out on test" in path.read_text()) != choice["is_full_depth"]
+    assert {item["split"] for item in held_out} == {"test", "test with premise"}
+    assert len(list((tmp_path / "kept").glob("answers-*.jsonl"))) == 4
 
 
 def test_sweep_and_report_fill_a_readme(
@@ -253,9 +263,20 @@ def test_retrieval_prints_and_writes_every_setting(
         (
             ["calibrate", "--task", "caption", "--decoder-policies", "luck"],
             2,
-            "--decoder-policies: 'luck' is not one of confidence, classifier, similarity",
+            "--decoder-policies: 'luck' is not one of ",
         ),
         (["calibrate", "--task", "caption", "--write", "full"], 2, "preset name 'full'"),
+        (["calibrate", "--task", "caption", "--target", "much"], 2, "--target 'much'"),
+        (
+            ["calibrate", "--task", "caption", "--target", "0.9,0.8", "--write", "fast"],
+            2,
+            "--write 'fast': 1 presets for 2 targets",
+        ),
+        (
+            ["calibrate", "--task", "caption", "--hold-out", "val"],
+            2,
+            "--hold-out val: the settings are chosen on it",
+        ),
         (["sweep", "--task", "caption", "--policies", "luck"], 2, "policy 'luck': unknown"),
         (["train", "--config", "nothing.yaml"], 2, "nothing.yaml: cannot be read"),
         (

@@ -17,7 +17,7 @@ from tests.serving import Served
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
-PRESETS = ("full", "balanced", "similarity")
+PRESETS = ("full", "balanced", "mue")
 
 
 def make_photo(seed: int) -> Image.Image:

@@ -1,31 +1,31 @@
 """Calibration on the tiny model, whose own full-depth answers are the truth."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from model_core.config import ExitConfig
-from model_core.errors import InputError
-from model_core.evaluation import calibrate as calibrate_module
+from model_core.errors import ConfigError, InputError
 from model_core.evaluation import grids
-from model_core.evaluation.calibrate import (
-    SplitExamples,
-    calibrate,
-    fixed_sequence,
-    is_passed,
-    split_photos,
-)
+from model_core.evaluation.answer_record import AnswerRecord
+from model_core.evaluation.calibrate import Calibration, Kinds, calibrate
 from model_core.evaluation.evaluate import answer_examples
 from model_core.evaluation.examples import Example, read_examples
 from model_core.evaluation.features import stem_features
-from model_core.evaluation.trials import CostMeasure, Goal, Part, Trial
+from model_core.evaluation.hold_out import hold_out
+from model_core.evaluation.photo_split import split_photos
+from model_core.evaluation.trials import CostMeasure, Goal, Part
 from model_core.evaluation.workload import Workload
-from model_core.policies import ConfidencePolicy, FixedDepthPolicy, SimilarityPolicy
+from model_core.policies import ConfidencePolicy, FixedDepthPolicy
 from model_core.predictor import Predictor
 from tests.dataset import write_data_folder
-from tests.model_core.evaluation.test_search import make_trial
 
 PLANTED = 0.0  # every row leaves after one layer
+LAYERS = CostMeasure.LAYERS
+PLANTED_EXITS = ExitConfig(decoder=ConfidencePolicy(threshold=PLANTED))
+ONLY_PLANTED = Kinds(["confidence"], [])
+GENTLE = Kinds(["similarity"], ["fixed_depth"])
 
 
 @pytest.fixture(scope="module")
@@ -54,125 +54,160 @@ def workload(workloads: dict[str, Workload], request: pytest.FixtureRequest) -> 
     return workloads[request.param]
 
 
-def test_parts_share_no_photo_and_leave_none_out() -> None:
-    examples = [Example(Path(f"{number // 2}.jpg"), ("a",)) for number in range(60)]
-    parts = split_photos(examples, seed=1)
-    assert {item.image for item in parts.search} & {item.image for item in parts.test} == set()
-    assert len(parts.search), len(parts.test) == (20, 40)
-    assert parts == split_photos(examples, seed=1) != split_photos(examples, seed=2)
-
-
-def test_one_photo_is_refused() -> None:
-    with pytest.raises(InputError, match="1 photos are too few to calibrate on"):
-        split_photos([Example(Path("a.jpg"), ("a",))], seed=0)
-
-
-def test_sequence_stops_at_the_first_failure() -> None:
-    goal = Goal(0.9, 0.9)
-    outcomes = iter([0.95, 0.9, 0.89, 0.99])
-
-    def run(exits: ExitConfig) -> Trial:
-        return make_trial(next(outcomes), 0.1)
-
-    tested = fixed_sequence([ExitConfig()] * 4, run, goal)
-    assert [trial.kept.lower for trial in tested] == [0.95, 0.9, 0.89]
-    assert [is_passed(trial, goal) for trial in tested] == [True, True, False]
+def run(workload: Workload, goal: Goal, kinds: Kinds) -> Calibration:
+    parts = split_photos(workload.examples, seed=0)
+    return calibrate(workload.part(parts.search), workload.part(parts.test), goal, kinds)
 
 
 @pytest.mark.parametrize("safer", [(), (0.999, 0.9)], ids=["alone", "with_safe_ones"])
-@pytest.mark.parametrize("seed", [0, 1])
 def test_planted_bad_threshold_is_not_chosen(
-    workload: Workload, monkeypatch: pytest.MonkeyPatch, safer: tuple[float, ...], seed: int
+    workload: Workload, monkeypatch: pytest.MonkeyPatch, safer: tuple[float, ...]
 ) -> None:
-    monkeypatch.setattr(grids, "THRESHOLDS", {"confidence": (*safer, PLANTED)})
-    goal = Goal(0.85, 0.8, CostMeasure.LAYERS)
-    planted = ExitConfig(decoder=ConfidencePolicy(threshold=PLANTED))
-    trial = Part("all", workload, goal, seed=0).run(planted)
-    assert trial.kept.upper < goal.target, "the planted threshold has to be bad for this test"
-    result = calibrate(workload, goal, ["confidence"], [], seed=seed)
-    assert planted in [trial.exits for trial in result.searched]
-    assert planted not in [trial.exits for trial in result.tested if is_passed(trial, goal)]
-    assert result.exits != planted
+    # every other threshold is tried
+    path = [value for threshold in (*safer, PLANTED) for value in (threshold, threshold)]
+    monkeypatch.setattr(grids, "THRESHOLDS", {"confidence": path})
+    goal = Goal((0.85,), 0.8, LAYERS)
+    trial = Part("all", AnswerRecord(workload), goal).run(PLANTED_EXITS)
+    assert trial.kept.upper < 0.85, "the planted threshold has to be bad for this test"
+    (choice,) = run(workload, goal, ONLY_PLANTED).choices
+    assert choice.exits != PLANTED_EXITS
+    assert "decoder confidence 0.0" not in choice.passed
     if not safer:
-        assert result.is_full_depth
+        assert choice.is_full_depth
 
 
 def test_setting_that_only_looked_good_in_the_search_is_not_chosen(
     workloads: dict[str, Workload], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workload = workloads["entailment"]
-    monkeypatch.setattr(grids, "THRESHOLDS", {"confidence": (PLANTED,)})
-    goal = Goal(0.85, 0.8, CostMeasure.LAYERS)
-    planted = ExitConfig(decoder=ConfidencePolicy(threshold=PLANTED))
-    answers = workload.answer(planted, "")
-    agrees = [
-        answer.text == example.references[0]
-        for answer, example in zip(answers, workload.examples, strict=True)
-    ]
-    parts = SplitExamples(
-        [example for example, is_kept in zip(workload.examples, agrees, strict=True) if is_kept],
-        [
-            example
-            for example, is_kept in zip(workload.examples, agrees, strict=True)
-            if not is_kept
-        ],
+    monkeypatch.setattr(grids, "THRESHOLDS", {"confidence": (PLANTED, PLANTED)})
+    changed = {
+        example.image
+        for answer, example in zip(
+            workload.answer(PLANTED_EXITS, ""), workload.examples, strict=True
+        )
+        if answer.text != example.references[0]
+    }
+    search = [example for example in workload.examples if example.image not in changed]
+    test = [example for example in workload.examples if example.image in changed]
+    result = calibrate(
+        workload.part(search), workload.part(test), Goal((0.85,), 0.8, LAYERS), ONLY_PLANTED
     )
-    monkeypatch.setattr(calibrate_module, "split_photos", lambda examples, seed: parts)
-    result = calibrate(workload, goal, ["confidence"], [])
-    assert [trial.exits for trial in result.tested] == [planted]
-    assert result.is_full_depth
+    (choice,) = result.choices
+    assert [trial.exits for trial in choice.tested] == [PLANTED_EXITS]
+    assert choice.is_full_depth
+    assert choice.exits == ExitConfig()
 
 
-def test_chosen_setting_passed_and_saves_most(workload: Workload) -> None:
-    goal = Goal(0.5, 0.8, CostMeasure.LAYERS)
-    result = calibrate(workload, goal, ["similarity"], ["fixed_depth"])
-    assert not result.is_full_depth
-    assert result.chosen is not None
-    assert result.chosen.exits == result.exits
-    assert result.chosen.kept.lower >= 0.5
-    passed = [trial for trial in result.tested if trial.kept.lower >= 0.5]
-    assert result.chosen.cost_saved == max(trial.cost_saved for trial in passed) > 0
-    assert result.chosen.cost_saved == result.chosen.saving.layers
-    assert result.num_search + result.num_test == result.num_examples
-    assert f"saves {result.chosen.cost_saved:.1%} of its layers" in result.message
+def test_each_target_gets_the_passed_setting_that_saves_most(workload: Workload) -> None:
+    goal = Goal((0.3, 0.2), 0.8, LAYERS)
+    result = run(workload, goal, GENTLE)
+    assert [choice.target for choice in result.choices] == [0.3, 0.2]
+    for number, choice in enumerate(result.choices):
+        assert not choice.is_full_depth
+        assert choice.chosen is not None
+        assert choice.chosen.exits == choice.exits
+        assert choice.chosen.evidence[number] > 0
+        assert choice.chosen.kept.lower >= choice.target
+        passed = [trial for trial in choice.tested if trial.setting in choice.passed]
+        saved = [trial.cost_saved for trial in passed]
+        assert choice.chosen.cost_saved == max(saved) == choice.chosen.saving.layers > 0
+        assert f"saves {choice.chosen.cost_saved:.1%} of its layers" in choice.message
+    assert result.search.num_photos + result.test.num_photos == 60
+    assert result.time_model is None
+
+
+def test_stopped_calibration_goes_on_without_the_model(
+    workloads: dict[str, Workload], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload = workloads["entailment"]
+    parts = split_photos(workload.examples, seed=0)
+    search, test = workload.part(parts.search), workload.part(parts.test)
+    arguments = (search, test, Goal((0.5,), 0.8, LAYERS), Kinds(["fixed_depth"], []), tmp_path)
+    first = calibrate(*arguments)
+    monkeypatch.setattr(Workload, "answer", None)
+    assert calibrate(*arguments) == first
+
+
+def test_time_is_foretold_and_measured(workloads: dict[str, Workload]) -> None:
+    goal = Goal((0.3,), 0.6)
+    result = run(workloads["entailment"], goal, GENTLE)
+    (choice,) = result.choices
+    assert goal.cost is CostMeasure.WALL
+    assert result.time_model is not None
+    assert choice.chosen is not None
+    assert choice.measured_saved is not None
+    assert choice.measured_saved < 1
+    dumped = dataclasses.asdict(result)
+    assert dumped["time_model"]["part_ms"]["decoder_layers"] >= 0
 
 
 def test_untouched_answers_pass_for_what_their_number_shows(workload: Workload) -> None:
-    # a policy that never fires changes nothing: only the number of examples decides
-    never = ExitConfig(decoder=SimilarityPolicy(threshold=1.0))
-    part = Part("all", workload, Goal(0.9, 0.8), seed=0)
-    trial = part.run(never)
+    # a policy that never fires changes nothing: only the number of photos decides
+    never = ExitConfig(decoder=ConfidencePolicy(threshold=1.0))
+    trial = Part("all", AnswerRecord(workload), Goal((0.9,), 0.8, CostMeasure.FLOPS)).run(never)
     assert trial.kept.estimate == 1.0
-    assert 0.9 < trial.kept.lower == part.kept_by_no_change.lower < 1.0
-    assert trial.cost_saved == pytest.approx(0.0)
+    assert 0.9 < trial.kept.lower < 1.0
+    assert trial.saving.layers == pytest.approx(0.0)
 
 
-def test_too_few_examples_leave_full_depth_and_say_so(workloads: dict[str, Workload]) -> None:
-    result = calibrate(workloads["entailment"], Goal(0.999, 0.99), ["confidence"], ["fixed_depth"])
-    assert result.is_full_depth
-    assert result.exits == ExitConfig()
-    assert result.chosen is None
-    assert "nothing passed, so full depth: 120 examples that can show a loss are too few" in (
-        result.message
-    )
+def test_too_few_photos_leave_full_depth_and_say_so(workloads: dict[str, Workload]) -> None:
+    goal = Goal((0.999,), 0.99, LAYERS)
+    (choice,) = run(workloads["entailment"], goal, Kinds(["fixed_depth"], [])).choices
+    assert choice.is_full_depth
+    assert choice.exits == ExitConfig()
+    assert choice.chosen is None
+    assert "nothing passed 0.999, so full depth: 40 photos are too few" in choice.message
 
 
 def test_worthless_full_depth_is_refused(workloads: dict[str, Workload]) -> None:
     workload = workloads["entailment"]
     wrong = [Example(item.image, ("maybe",), item.hypothesis) for item in workload.examples]
     with pytest.raises(InputError, match="full depth scores 0 on the 60 examples of the search"):
-        calibrate(workload.part(wrong), Goal(0.9, 0.9))
+        run(workload.part(wrong), Goal((0.9,), 0.9, LAYERS), ONLY_PLANTED)
 
 
-@pytest.mark.parametrize("measure", CostMeasure)
+def test_common_photos_are_refused(workloads: dict[str, Workload]) -> None:
+    workload = workloads["caption"]
+    with pytest.raises(InputError, match="60 photos are in the searching part"):
+        calibrate(workload, workload, Goal((0.9,), 0.9))
+
+
+@pytest.mark.parametrize("measure", [CostMeasure.LAYERS, CostMeasure.FLOPS])
 def test_cost_is_saved_by_each_measure(workloads: dict[str, Workload], measure: str) -> None:
-    goal = Goal(0.9, 0.9, CostMeasure(measure))
-    part = Part("all", workloads["entailment"], goal, seed=0)
+    goal = Goal((0.9,), 0.9, CostMeasure(measure))
+    part = Part("all", AnswerRecord(workloads["entailment"]), goal)
     shallow = FixedDepthPolicy(depth=1)
     trial = part.run(ExitConfig(image=shallow, text=shallow, decoder=shallow))
-    if measure == CostMeasure.WALL:
-        assert 0 < trial.cost_saved < 1
-    elif measure == CostMeasure.LAYERS:
+    if measure == CostMeasure.LAYERS:
         assert trial.cost_saved == trial.saving.layers == 0.75
     else:
         assert trial.cost_saved == pytest.approx(trial.saving.flops)
+
+
+@pytest.mark.parametrize("name", ["target", "confidence"])
+@pytest.mark.parametrize("value", [0.0, 1.0, 1.5])
+def test_goal_refuses_shares_out_of_range(name: str, value: float) -> None:
+    targets, confidence = ((0.9, value), 0.9) if name == "target" else ((0.9,), value)
+    with pytest.raises(ConfigError, match=f"{name}: {value} must be above 0 and below 1"):
+        Goal(targets, confidence)
+
+
+def test_goal_without_a_target_is_refused() -> None:
+    with pytest.raises(ConfigError, match="target: at least one is needed"):
+        Goal((), 0.9)
+
+
+def test_held_out_photos_say_what_a_choice_keeps(workloads: dict[str, Workload]) -> None:
+    workload = workloads["entailment"]
+    goal = Goal((0.3, 0.999), 0.8, LAYERS)
+    result = run(workload, goal, GENTLE)
+    held = hold_out(result.choices, goal, [workload, workload.part(workload.examples[:30])])
+    # nothing passed at 0.999: there is nothing to hold out
+    assert [(item.target, item.num_examples) for item in held] == [(0.3, 180), (0.3, 30)]
+    answers = workload.answer(result.choices[0].exits, "")
+    quality = float(workload.scores(answers).mean())
+    assert held[0].quality == pytest.approx(quality)
+    assert held[0].quality_full == 1.0
+    assert held[0].kept.lower < held[0].kept.estimate == pytest.approx(quality)
+    assert held[0].kept.estimate < held[0].kept.upper

@@ -10,12 +10,13 @@ from model_core.evaluation.grids import (
     ENCODER_KINDS,
     THRESHOLDS,
     describe_exits,
-    encoder_grid,
     policies_of,
+    site_paths,
 )
 from model_core.policies import (
     POLICIES,
     ConfidencePolicy,
+    ExitSite,
     FixedDepthPolicy,
     SimilarityPolicy,
     ThresholdDecay,
@@ -43,20 +44,18 @@ def test_fixed_depths_fall_from_below_full_depth() -> None:
     assert policies_of("fixed_depth", 4) == [FixedDepthPolicy(depth=depth) for depth in (3, 2, 1)]
 
 
-def test_encoder_grid_holds_every_pair_but_full_depth_safe_ones_first() -> None:
-    grid = encoder_grid("fixed_depth", 3, has_text=True)
-    levels = [(setting.image_level, setting.text_level) for setting in grid]
-    assert sorted(levels) == [(0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
-    assert [sum(pair) for pair in levels] == sorted(sum(pair) for pair in levels)
-    assert grid[-1].exits == ExitConfig(
-        image=FixedDepthPolicy(depth=1), text=FixedDepthPolicy(depth=1)
-    )
+def test_paths_take_every_other_threshold_and_every_fixed_depth() -> None:
+    (path,) = site_paths(ExitSite.IMAGE, "similarity", 4, has_steps=True)
+    assert [policy.threshold for policy in path] == list(THRESHOLDS["similarity"][1::2])  # type: ignore[union-attr]
+    (depths,) = site_paths(ExitSite.DECODER, "fixed_depth", 4, has_steps=True)
+    assert depths == policies_of("fixed_depth", 4)
 
 
-def test_constant_text_stays_at_full_depth() -> None:
-    grid = encoder_grid("similarity", 4, has_text=False)
-    assert len(grid) == len(THRESHOLDS["similarity"]) // 2
-    assert {setting.exits.text for setting in grid} == {ExitConfig().text}
+def test_falling_threshold_of_the_paper_is_in_the_decoder_s_grid() -> None:
+    constant, falling = site_paths(ExitSite.DECODER, "similarity", 6, has_steps=True)
+    assert falling[0] == SimilarityPolicy(threshold=0.995, decay=ThresholdDecay(beta=0.95, tau=1.0))
+    assert len(constant) == len(falling)
+    assert len(site_paths(ExitSite.DECODER, "similarity", 6, has_steps=False)) == 1
 
 
 def test_exits_in_words() -> None:

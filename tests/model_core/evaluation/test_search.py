@@ -1,97 +1,144 @@
-"""The search on an invented model whose quality falls with its thresholds."""
+"""The search on an invented part whose sites change scores independently of each other."""
 
-import dataclasses
+from typing import cast
 
+import numpy as np
 import pytest
 
 from model_core.config import ExitConfig
-from model_core.errors import ConfigError
-from model_core.evaluation.evaluate import MeanDepth, Saving
-from model_core.evaluation.search import Search, SearchSpace, fails_clearly, safe_to_cheap, spread
-from model_core.evaluation.statistics import KeptShare
-from model_core.evaluation.trials import Goal, Trial
-from model_core.policies import ConfidencePolicy, FixedDepthPolicy
+from model_core.evaluation.grids import NEVER
+from model_core.evaluation.likelihood import PairedScores
+from model_core.evaluation.search import (
+    Foretold,
+    Search,
+    SearchSpace,
+    SingleSite,
+    cheapest_by_sureness,
+    foretell,
+    foretold_evidence,
+)
+from model_core.evaluation.trials import Part, Trial
+from model_core.policies import ConfidencePolicy, ExitSite, FixedDepthPolicy, SimilarityPolicy
+from tests.model_core.evaluation.test_likelihood import draw_photos
+from tests.model_core.evaluation.trial_stub import make_trial
 
-GOAL = Goal(target=0.9, confidence=0.95)
-SAFEST = KeptShare(0.99, 1.0, 1.0)
-SPACE = SearchSpace(4, 4, True, decoder_kinds=["confidence"], encoder_kinds=["fixed_depth"])
-
-
-def make_trial(lower: float, saved: float, upper: float = 1.0, setting: str = "") -> Trial:
-    return Trial(
-        setting or f"{lower} {saved}",
-        ExitConfig(),
-        0.5,
-        KeptShare(lower, (lower + upper) / 2, upper),
-        saved,
-        Saving(0, 0),
-        MeanDepth(1, 1, 1),
-    )
+TARGET = 0.9
+SPACE = SearchSpace(4, 4, True, True, decoder_kinds=["confidence"], encoder_kinds=["fixed_depth"])
 
 
-def run_invented(exits: ExitConfig) -> Trial:
-    """Image exits above depth 2 and confidences above 0.35 are safe; text exits are harmless."""
-    image = exits.image.depth if isinstance(exits.image, FixedDepthPolicy) else 4
-    text = exits.text.depth if isinstance(exits.text, FixedDepthPolicy) else 4
-    threshold = exits.decoder.threshold if isinstance(exits.decoder, ConfidencePolicy) else 1.0
-    is_safe = image > 2 and threshold > 0.35
-    saved = (8 - image - text + 10 * (1 - threshold)) / 30
-    trial = make_trial(0.97, saved) if is_safe else make_trial(0.3, saved, upper=0.6)
-    return dataclasses.replace(trial, exits=exits)
+class InventedPart:
+    """Image exits up to depth 2 and confidences below 0.3 lose much; text exits are harmless."""
+
+    num_examples = 400
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[ExitConfig, int | None]] = []
+        self._full = np.random.default_rng(0).gamma(2.0, 0.5, self.num_examples)
+
+    def scores(self, exits: ExitConfig, limit: int | None = None) -> np.ndarray:
+        """Each harmful site loses 30 % of every score."""
+        image, decoder = exits.image, exits.decoder
+        harm = int(isinstance(image, FixedDepthPolicy) and image.depth <= 2)
+        harm += int(isinstance(decoder, ConfidencePolicy) and decoder.threshold < 0.3)
+        return self._full[:limit] * (1 - 0.3 * harm)
+
+    def run(self, exits: ExitConfig, limit: int | None = None) -> Trial:
+        """Deeper exits save more."""
+        self.asked.append((exits, limit))
+        full, early = self._full[:limit], self.scores(exits, limit)
+        encoder = sum(
+            4 - policy.depth
+            for policy in (exits.image, exits.text)
+            if isinstance(policy, FixedDepthPolicy)
+        )
+        decoder = exits.decoder
+        fast = 1 - decoder.threshold if isinstance(decoder, ConfidencePolicy) else 0.0
+        pairs = PairedScores(full, early)
+        upper = pairs.early.sum() / pairs.full.sum() + 0.01
+        saved = encoder / 30 + fast / 2
+        return make_trial(str(exits), saved, pairs.evidence(TARGET), exits, upper)
 
 
-@pytest.mark.parametrize("name", ["target", "confidence"])
-@pytest.mark.parametrize("value", [0.0, 1.0, 1.5])
-def test_goal_refuses_shares_out_of_range(name: str, value: float) -> None:
-    with pytest.raises(ConfigError, match=f"{name}: {value} must be above 0 and below 1"):
-        Goal(**({"target": 0.9, "confidence": 0.9} | {name: value}))
+@pytest.fixture
+def part() -> InventedPart:
+    return InventedPart()
 
 
-def test_search_goes_no_further_than_a_clear_failure() -> None:
-    trials = Search(SPACE, GOAL, run_invented, SAFEST).run()
-    encoder = [trial.exits for trial in trials if trial.exits.decoder == ExitConfig().decoder]
-    images = [exits.image.depth for exits in encoder if isinstance(exits.image, FixedDepthPolicy)]
-    # image depth 2 fails with the text at full depth: neither it nor depth 1 is tried again
-    assert sorted(images) == [2, 3, 3, 3, 3]
-    per_start: dict[ExitConfig, list[float]] = {}
-    for trial in trials:
-        if isinstance(trial.exits.decoder, ConfidencePolicy):
-            start = trial.exits.model_copy(update={"decoder": ExitConfig().decoder})
-            per_start.setdefault(start, []).append(trial.exits.decoder.threshold)
-    assert len(per_start) == 4  # full depth and three encoder settings
-    assert all(values == [0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3] for values in per_start.values())
+def make_search(part: InventedPart, space: SearchSpace = SPACE) -> Search:
+    return Search(space, cast(Part, part), (TARGET,))
 
 
-def test_search_finds_the_cheapest_safe_setting() -> None:
-    trials = Search(SPACE, GOAL, run_invented, SAFEST).run()
-    best = safe_to_cheap(trials, GOAL, SAFEST)[-1].exits
-    assert best == ExitConfig(
+def test_sites_are_tried_alone_and_no_further_than_a_clear_failure(part: InventedPart) -> None:
+    make_search(part).run()
+    alone = [exits for exits, limit in part.asked if limit is not None]
+    images = [exits.image.depth for exits in alone if isinstance(exits.image, FixedDepthPolicy)]
+    texts = [exits.text.depth for exits in alone if isinstance(exits.text, FixedDepthPolicy)]
+    decoders = [
+        exits.decoder.threshold for exits in alone if isinstance(exits.decoder, ConfidencePolicy)
+    ]
+    assert (images, texts) == ([3, 2], [3, 2, 1])
+    assert decoders == [0.9, 0.7, 0.5, 0.3, 0.2]
+    assert len(alone) == len(images) + len(texts) + len(decoders)
+
+
+def test_cheapest_safe_combination_is_tried_on_the_whole_part(part: InventedPart) -> None:
+    trials = make_search(part).run()
+    whole = [exits for exits, limit in part.asked if limit is None]
+    assert [trial.exits for trial in trials] == whole
+    best = max((trial for trial in trials if trial.evidence[0] > 0), key=lambda t: t.cost_saved)
+    assert best.exits == ExitConfig(
         image=FixedDepthPolicy(depth=3),
         text=FixedDepthPolicy(depth=1),
-        decoder=ConfidencePolicy(threshold=0.4),
+        decoder=ConfidencePolicy(threshold=0.3),
     )
 
 
-def test_order_leaves_out_what_cannot_be_chosen() -> None:
-    useless = make_trial(0.99, 0.0)
-    costly = make_trial(0.99, -0.2)
-    hopeless = make_trial(0.1, 0.9, upper=0.89)
-    safe, middle, cheap = make_trial(0.98, 0.1), make_trial(0.95, 0.2), make_trial(0.92, 0.3)
-    beaten = make_trial(0.94, 0.15)
-    short = make_trial(0.5, 0.8, upper=0.95)
-    twin = make_trial(0.95, 0.2, setting="the same, tried later")
-    trials = [cheap, useless, beaten, hopeless, safe, costly, middle, short, twin]
-    assert fails_clearly(hopeless, GOAL)
-    assert safe_to_cheap(trials, GOAL, SAFEST) == [safe, middle, cheap]
+def test_space_without_a_decoder_searches_the_encoder(part: InventedPart) -> None:
+    space = SearchSpace(4, 4, False, True, decoder_kinds=[NEVER], encoder_kinds=["fixed_depth"])
+    trials = make_search(part, space).run()
+    assert [trial.exits for trial in trials] == [ExitConfig(image=FixedDepthPolicy(depth=3))]
 
 
-def test_luck_does_not_push_out_what_changes_nothing() -> None:
-    unchanged, lucky = make_trial(0.99, 0.1), make_trial(1.02, 0.3, upper=1.1)
-    assert safe_to_cheap([lucky, unchanged], GOAL, SAFEST) == [unchanged, lucky]
+def test_falling_thresholds_are_for_answers_of_several_steps() -> None:
+    for has_steps in (True, False):
+        space = SearchSpace(4, 4, True, has_steps, ["similarity"], [])
+        decoders = [path[0].decoder for path in space.paths(ExitSite.DECODER)]
+        falls = [isinstance(d, SimilarityPolicy) and d.decay is not None for d in decoders]
+        assert falls == ([False, True] if has_steps else [False])
+    assert list(SearchSpace(4, 4, False, True).paths(ExitSite.TEXT)) == []
 
 
-def test_spread_keeps_the_cheapest() -> None:
-    trials = [make_trial(0.9, saved / 100) for saved in range(1, 31)]
-    assert [trial.cost_saved for trial in spread(trials, 3)] == [0.1, 0.2, 0.3]
-    assert spread(trials, 30) == trials
-    assert [trial.cost_saved for trial in spread(trials[:7], 3)] == [0.02, 0.04, 0.07]
+def test_combination_is_the_sum_of_its_sites() -> None:
+    full = np.array([1.0, 2.0, 0.2])
+    singles = [
+        SingleSite(ExitConfig(image=FixedDepthPolicy(depth=1)), np.array([0, -0.5, 0]), 0.1),
+        SingleSite(ExitConfig(), np.zeros(3), 0.0),
+        SingleSite(ExitConfig(decoder=FixedDepthPolicy(depth=2)), np.array([0.1, 0, -0.5]), 0.25),
+    ]
+    foretold = foretell(singles, full, [0.8], more_photos=4)
+    assert foretold.exits == ExitConfig(
+        image=FixedDepthPolicy(depth=1), decoder=FixedDepthPolicy(depth=2)
+    )
+    assert foretold.cost_saved == pytest.approx(0.35)
+    differences = np.array([1.1 - 0.8, 1.5 - 1.6, 0 - 0.16])  # no score falls below 0
+    expected = 2 * differences.mean() / differences.std() * np.sqrt(3)
+    assert foretold.evidence == pytest.approx([expected])
+
+
+def test_foretold_evidence_is_near_the_test_of_it() -> None:
+    pairs = draw_photos(np.random.default_rng(5), 1000, changed=0.3, kept=1.0)
+    targets = (0.99, 0.95)
+    foretold = foretold_evidence(pairs.full, pairs.early, targets)
+    assert foretold == pytest.approx([pairs.evidence(target) for target in targets], abs=0.25)
+
+
+def test_cheapest_of_each_sureness_is_taken() -> None:
+    depths = range(1, 7)
+    items = [
+        Foretold(ExitConfig(image=FixedDepthPolicy(depth=depth)), saved, np.array([evidence]))
+        for depth, saved, evidence in zip(
+            depths, (0.0, 0.3, 0.2, 0.1, 0.4, 0.5), (9.0, 2.6, 2.7, 4.0, 0.1, -0.1), strict=True
+        )
+    ]
+    # saves nothing, cheapest of 2, beaten by it, of 4, of 0, falls short
+    assert cheapest_by_sureness(items, 0) == [items[3].exits, items[1].exits, items[4].exits]
