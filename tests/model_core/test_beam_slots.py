@@ -22,6 +22,7 @@ from model_core.config import CatchUp, ExitConfig, ModelConfig
 from model_core.errors import InputError
 from model_core.generate import Slots
 from model_core.model import UnifiedModel
+from model_core.pending_block import PendingBlock
 from model_core.policies import (
     AnyPolicy,
     ClassifierPolicy,
@@ -398,7 +399,8 @@ def test_copied_row_under_copy_hidden_holds_the_projected_exit_state(
     for row in range(3):
         for layer in (2, 3):
             wanted = predictor.model.self_key_value(layer, slots.cache.hidden[row, :1])
-            got = slots.cache.self_key_value(layer, np.array([row]), 1)
+            first = PendingBlock(np.array([row]), np.array([0]), np.array([1]), slots.cache.hidden)
+            got = slots.cache.self_key_value(layer, first)
             torch.testing.assert_close(got.key[0], wanted.key)
             torch.testing.assert_close(got.value[0], wanted.value)
         assert slots.cache.filled[row].tolist() == [1, 1, 1, 1]
