@@ -36,7 +36,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     ) -> list[Answer]:
         assert examples is not None
         found.append(len(examples))
-        return answer(self, exits, label, examples)
+        return answer(self, exits, label, examples=examples)
 
     monkeypatch.setattr(Workload, "answer", count)
     return found
