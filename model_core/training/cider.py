@@ -84,8 +84,8 @@ class CiderRecipe(JointRecipe):
         photos = [int(photo) for photo in batch.photos for _ in range(count)]
         end_id = self._tokenizer.end_id
         captions = [DrawnCaption(self._tokenizer.decode(row), row[-1] == end_id) for row in rows]
-        rewards: Tensor = torch.from_numpy(self._reward.score(photos, captions)).float()
-        return rewards.unflatten(0, (-1, count))
+        scores = torch.from_numpy(self._reward.score(photos, captions)).float()
+        return scores.view(-1, count)
 
 
 def mean_of_others(rewards: Tensor) -> Tensor:
