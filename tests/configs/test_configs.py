@@ -44,7 +44,7 @@ def test_header_comment_gives_a_command(path: Path) -> None:
         (
             "train",
             {"flickr8k"}
-            | {f"flickr8k-{stage}" for stage in ("refine", "cider", "poolers", "classifier")},
+            | {f"flickr8k-{stage}" for stage in ("cider", "poolers", "classifier")},
         ),
         ("serve", {"cpu", "gpu"}),
     ],
