@@ -20,6 +20,7 @@ from model_core.evaluation.answer_counts import ANSWERS, Counts, time_parts
 from model_core.evaluation.grids import DECODER_KINDS, ENCODER_KINDS, policies_of
 from model_core.evaluation.workload import Workload
 from model_core.policies import FixedDepthPolicy
+from model_core.policy_heads import usable_kinds
 from model_core.predictor import answer_all
 
 NUM_PRICED = 8
@@ -123,7 +124,7 @@ def priced_settings(workload: Workload) -> list[ExitConfig]:
     settings += [ExitConfig(image=policy) for policy in _shallow_and_middle(encoder)]
     if info.tasks[workload.task].takes_text:
         settings += [ExitConfig(text=policy) for policy in _shallow_and_middle(encoder)]
-    for kind in DECODER_KINDS:
+    for kind in usable_kinds(DECODER_KINDS, info.learned_kinds):
         safe, *_, cheap = policies_of(kind, decoder)
         settings += [ExitConfig(decoder=safe), ExitConfig(decoder=cheap)]
     for kind in ENCODER_KINDS:

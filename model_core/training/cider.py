@@ -54,11 +54,12 @@ class CiderRecipe(JointRecipe):
         imitation = last.new_zeros(())
         for logits in shallow:
             imitation = imitation + imitation_loss(logits, last) / len(shallow)
-        return StepLosses(
-            reward_loss + self._config.imitation_weight * imitation,
-            {"caption": reward_loss, "imitation": imitation},
-            {"reward": rewards.mean()},
-        )
+        total = reward_loss + self._config.imitation_weight * imitation
+        parts = {"caption": reward_loss, "imitation": imitation}
+        if self._config.reference_weight:
+            parts["reference"] = super()._caption_losses(batch, image, depths).total
+            total = total + self._config.reference_weight * parts["reference"]
+        return StepLosses(total, parts, {"reward": rewards.mean()})
 
     def _draw(self, memory: Memory) -> list[list[int]]:
         decoder = self._model.decoder

@@ -70,6 +70,8 @@ class LossConfig(FrozenConfig):
         contrastive_weight: Of the contrastive loss, for a model with poolers.
         samples_per_photo: Captions drawn for each photo by the CIDEr recipe.
         sample_max_tokens: Most tokens of a drawn caption; the task's own limit when it is lower.
+        reference_weight: Of the cross entropy of people's captions beside the CIDEr reward:
+            what is drawn and not liked is pushed down without a bound, and this says where to.
         imitation_weight: Of the shallow exits' imitation of the last one in the CIDEr recipe.
         shallow_memory_fraction: Share of steps that see a memory from a random encoder depth,
             drawn for each modality on its own (ours: leaving early must not surprise the decoder).
@@ -81,6 +83,7 @@ class LossConfig(FrozenConfig):
     contrastive_weight: float = Field(default=0.5, ge=0)
     samples_per_photo: int = Field(default=5, ge=2, le=32)
     sample_max_tokens: int = Field(default=18, ge=2, le=512)
+    reference_weight: float = Field(default=0.0, ge=0)
     imitation_weight: float = Field(default=1.0, ge=0)
     shallow_memory_fraction: float = Field(default=0.5, ge=0, le=1)
 

@@ -10,7 +10,12 @@ from model_core.evaluation.answer_counts import ANSWERS, time_parts
 from model_core.evaluation.examples import read_examples
 from model_core.evaluation.features import stem_features
 from model_core.evaluation.grids import DECODER_KINDS, ENCODER_KINDS, policies_of
-from model_core.evaluation.time_model import TimeModel, fit_time_model, measure_time_model
+from model_core.evaluation.time_model import (
+    TimeModel,
+    fit_time_model,
+    measure_time_model,
+    priced_settings,
+)
 from model_core.evaluation.workload import Workload
 from model_core.predictor import Predictor
 
@@ -72,3 +77,15 @@ def test_whatever_a_search_may_try_has_a_price(
             exits = ExitConfig(image=encoder, text=encoder, decoder=policies_of(kind, 4)[3])
             (answer,) = predictor.answer([workload.request(examples[0], exits)])
             assert model.ms(time_parts(exits, answer)) > 0
+
+
+def test_policies_without_their_heads_are_not_priced(
+    predictor: Predictor, tiny_checkpoint: Path
+) -> None:
+    def kinds(model: Predictor) -> set[str | None]:
+        settings = priced_settings(Workload(model, "caption", "val", [], {}))
+        return {exits.decoder.learned_kind for exits in settings}
+
+    bare = Predictor.load(tiny_checkpoint, dtype="float64")
+    bare.model.policy_heads.clear()
+    assert kinds(predictor) - kinds(bare) == {"classifier"}
