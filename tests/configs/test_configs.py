@@ -43,7 +43,7 @@ def test_header_comment_gives_a_command(path: Path) -> None:
         ("policy", {"full", "quality", "balanced", "fast", "mue", "deed"}),
         (
             "train",
-            {"flickr8k"} | {f"flickr8k-{stage}" for stage in ("cider", "poolers", "classifier")},
+            {"flickr8k"} | {f"flickr8k-{stage}" for stage in ("cider", "classifier")},
         ),
         ("serve", {"cpu", "gpu"}),
     ],
