@@ -42,6 +42,7 @@ MEASURES = (
         for has_stem in (True, False)
     ),
 )
+NOISE = 0.03
 REMAINING = f"of it left at batch {LARGE_BATCH}"
 
 
@@ -51,11 +52,14 @@ def kept_share(results: SweepResults, point: PointResult) -> float:
 
 
 def remaining_share(point: PointResult) -> float | None:
-    """Share of the saving at batch 1 (without the stem) that remains in a large batch."""
+    """Share of the saving at batch 1 (without the stem) that remains in a large batch.
+
+    None where there was no more to save than two runs of one setting differ by.
+    """
     if not {SMALL_BATCH, LARGE_BATCH} <= point.times.keys():
         return None
     alone = point.times[SMALL_BATCH].wall_without_stem
-    return point.times[LARGE_BATCH].wall_without_stem / alone if alone > 0 else None
+    return point.times[LARGE_BATCH].wall_without_stem / alone if alone > NOISE else None
 
 
 def bar_rows(results: SweepResults, share: float) -> list[tuple[str, list[str]]]:

@@ -45,6 +45,8 @@ def test_approximate_catch_up_and_beams_have_no_row() -> None:
 def test_nothing_saved_leaves_nothing_over() -> None:
     assert remaining_share(make_point("x", "x", 0.5, 0.0, 105)) is None
     assert remaining_share(make_point("x", "x", 0.5, 0.0)) is None
+    # saves 2 % alone: less than two runs differ by
+    assert remaining_share(make_point("x", "x", 0.5, 0.0, 98)) is None
     # saves 40 % alone, and takes 20 + 18 = 38 of 50 ms in the batch
     assert remaining_share(make_point("x", "x", 0.5, 0.0, 60)) == pytest.approx(0.24 / 0.4)
 
