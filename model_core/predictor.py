@@ -16,7 +16,7 @@ from model_core.errors import ConfigError, InputError
 from model_core.generate import Slots
 from model_core.heads_file import heads_file
 from model_core.packed_weights import AUTO, pack_weights, resolve_weights
-from model_core.policies import ExitSite, FixedDepthPolicy
+from model_core.policies import ExitSite
 from model_core.policy_heads import HEADS
 from model_core.preprocessing import PREPROCESSING_VERSION, prepare_pixels
 from model_core.request import MAX_LENGTH_PENALTY, MAX_NUM_BEAMS, Request
@@ -197,8 +197,8 @@ class Predictor:
             policy = getattr(exits, site.value)
             is_decoder = site is ExitSite.DECODER
             limit = config.num_decoder_layers if is_decoder else config.num_encoder_layers
-            if isinstance(policy, FixedDepthPolicy) and policy.depth > limit:
-                raise InputError(f"{site}.depth: {policy.depth} exceeds the model's {limit} layers")
+            # A fixed depth below the last layer of a deeper model runs every layer of this one: a
+            # preset is calibrated for one checkpoint, and has to work on another.
             if policy.min_depth > limit:
                 raise InputError(
                     f"{site}.min_depth: {policy.min_depth} exceeds the model's {limit} layers"
