@@ -27,7 +27,7 @@ from model_core.commands.options import (
     split_numbers,
 )
 from model_core.commands.studies import add_report, add_sweep
-from model_core.config import load_config, load_preset
+from model_core.config import load_config, preset_exits
 from model_core.errors import ConfigError, InputError, OfframpError
 from model_core.evaluation.benchmark import benchmark
 from model_core.evaluation.evaluate import evaluate
@@ -200,8 +200,8 @@ def _answers(
     premise: str | None = None,
     num_beams: int = 1,
 ) -> list[Answer]:
-    exits = load_preset(options.policy).for_task(task)
     predictor = load_predictor(options)
+    exits = preset_exits(options.policy, task, predictor.info.depths)
     requests = []
     for path in photos:
         try:
@@ -267,8 +267,8 @@ def describe(answer: Answer) -> str:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    exits = load_preset(options.policy).for_task(options.task)
     predictor = load_predictor(options)
+    exits = preset_exits(options.policy, options.task, predictor.info.depths)
     examples = load_examples(options, predictor)
     result = evaluate(
         predictor,
@@ -284,9 +284,10 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _benchmark(options: argparse.Namespace) -> None:
     names = options.policies.split(",")
-    policies = {name: load_preset(name).for_task(options.task) for name in names}
     batch_sizes = split_numbers("--batch-sizes", options.batch_sizes)
     predictor = load_predictor(options)
+    depths = predictor.info.depths
+    policies = {name: preset_exits(name, options.task, depths) for name in names}
     examples = load_examples(options, predictor)
     _print_result(options, benchmark(predictor, options.task, examples, policies, batch_sizes))
 

@@ -7,13 +7,13 @@ stands at each exit site, per task.
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model_core.errors import ConfigError
-from model_core.policies import AnyPolicy, ExitSite, NeverPolicy
+from model_core.policies import AnyPolicy, ExitSite, FixedDepthPolicy, NeverPolicy
 
 CONFIG_ROOT = Path(__file__).resolve().parent.parent / "configs"
 
@@ -111,6 +111,13 @@ class ModelConfig(FrozenConfig):
         return self
 
 
+class Depths(NamedTuple):
+    """Layers of the encoder and of the decoder."""
+
+    encoder: int
+    decoder: int
+
+
 class CatchUp(StrEnum):
     """What happens to the deeper layers of a token that left early.
 
@@ -140,6 +147,16 @@ class ExitConfig(FrozenConfig):
                     "does not have; use never, fixed_depth or similarity"
                 )
         return self
+
+    def within(self, depths: Depths) -> "ExitConfig":
+        """The same for a model of ``depths``: fixed depths end at its last layer."""
+        changed: dict[str, AnyPolicy] = {}
+        for site in ExitSite:
+            policy = getattr(self, site.value)
+            limit = depths.decoder if site is ExitSite.DECODER else depths.encoder
+            if isinstance(policy, FixedDepthPolicy) and policy.depth > limit:
+                changed[site.value] = policy.model_copy(update={"depth": limit})
+        return self.model_copy(update=changed)
 
 
 class PresetConfig(FrozenConfig):
@@ -243,3 +260,16 @@ def load_preset(name_or_path: str) -> PresetConfig:
         f"policy {name_or_path!r:.80}: unknown; use one of {', '.join(preset_names())} "
         "or the path of a YAML file"
     )
+
+
+def preset_exits(name_or_path: str, task: str, depths: Depths) -> ExitConfig:
+    """What a preset, or a YAML file, says of a task, for a model of ``depths``.
+
+    Shipped presets are calibrated for one checkpoint and have to work on another: their fixed
+    depths end at the model's last layer. A file's depths are taken as they stand.
+
+    Raises:
+        ConfigError: There is no such preset or file, or its content is wrong.
+    """
+    exits = load_preset(name_or_path).for_task(task)
+    return exits.within(depths) if name_or_path in preset_names() else exits

@@ -11,12 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from model_core.checkpoint import LoadedCheckpoint, load_checkpoint
-from model_core.config import ExitConfig, TaskConfig
+from model_core.config import Depths, ExitConfig, TaskConfig
 from model_core.errors import ConfigError, InputError
 from model_core.generate import Slots
 from model_core.heads_file import heads_file
 from model_core.packed_weights import AUTO, pack_weights, resolve_weights
-from model_core.policies import ExitSite
+from model_core.policies import ExitSite, FixedDepthPolicy
 from model_core.policy_heads import HEADS
 from model_core.preprocessing import PREPROCESSING_VERSION, prepare_pixels
 from model_core.request import MAX_LENGTH_PENALTY, MAX_NUM_BEAMS, Request
@@ -45,6 +45,11 @@ class ModelInfo:
     preprocessing_version: str
     tasks: Mapping[str, TaskConfig]
     learned_kinds: tuple[str, ...] = ()
+
+    @property
+    def depths(self) -> Depths:
+        """Layers of the encoder and of the decoder."""
+        return Depths(self.num_encoder_layers, self.num_decoder_layers)
 
 
 class Predictor:
@@ -197,8 +202,8 @@ class Predictor:
             policy = getattr(exits, site.value)
             is_decoder = site is ExitSite.DECODER
             limit = config.num_decoder_layers if is_decoder else config.num_encoder_layers
-            # A fixed depth below the last layer of a deeper model runs every layer of this one: a
-            # preset is calibrated for one checkpoint, and has to work on another.
+            if isinstance(policy, FixedDepthPolicy) and policy.depth > limit:
+                raise InputError(f"{site}.depth: {policy.depth} exceeds the model's {limit} layers")
             if policy.min_depth > limit:
                 raise InputError(
                     f"{site}.min_depth: {policy.min_depth} exceeds the model's {limit} layers"

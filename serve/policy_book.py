@@ -6,7 +6,14 @@ Only the shipped presets can be named over HTTP, never a file.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model_core.config import ExitConfig, PresetConfig, load_preset, parse_config, preset_names
+from model_core.config import (
+    Depths,
+    ExitConfig,
+    PresetConfig,
+    load_preset,
+    parse_config,
+    preset_names,
+)
 from model_core.errors import ConfigError
 from model_core.policies import POLICIES, ExitSite, FixedDepthPolicy
 from model_core.policy_heads import usable_kinds
@@ -46,6 +53,7 @@ class PolicyBook:
         self._presets: dict[str, PresetConfig] = {
             name: load_preset(name) for name in preset_names()
         }
+        self._depths = Depths(num_encoder_layers, num_decoder_layers)
         self._limits = {
             ExitSite.IMAGE: num_encoder_layers,
             ExitSite.TEXT: num_encoder_layers,
@@ -72,7 +80,7 @@ class PolicyBook:
         if isinstance(choice, schemas.ExitRules):
             return ChosenPolicy(None, self._parse_rules(choice))
         name = self._default if choice is None else choice
-        return ChosenPolicy(name, self._preset(name).for_task(task))
+        return ChosenPolicy(name, self._exits(self._preset(name), task))
 
     def report(self, tasks: list[str]) -> schemas.PoliciesReport:
         """Every preset with its rules per task."""
@@ -80,11 +88,14 @@ class PolicyBook:
             schemas.PresetReport(
                 name=name,
                 description=preset.description,
-                tasks={task: to_rules(preset.for_task(task)) for task in tasks},
+                tasks={task: to_rules(self._exits(preset, task)) for task in tasks},
             )
             for name, preset in self._presets.items()
         ]
         return schemas.PoliciesReport(default=self._default, presets=presets, kinds=self._kinds)
+
+    def _exits(self, preset: PresetConfig, task: str) -> ExitConfig:
+        return preset.for_task(task).within(self._depths)
 
     def _preset(self, name: str) -> PresetConfig:
         try:

@@ -17,13 +17,13 @@ from model_core.commands.options import (
     positive,
     print_json,
 )
-from model_core.config import ExitConfig, load_preset
+from model_core.config import ExitConfig, preset_exits
 from model_core.evaluation.examples import read_examples
 from model_core.evaluation.features import stem_features
 from model_core.evaluation.judgments import Judgments, judge_metrics
+from model_core.evaluation.points import fixed_depths
 from model_core.evaluation.results import JUDGMENTS, RETRIEVAL, write_results
 from model_core.evaluation.retrieval import TASK, RetrievalResults, poolers_of, retrieve
-from model_core.policies import FixedDepthPolicy
 from model_core.predictor import Predictor
 
 logger = logging.getLogger(__name__)
@@ -71,8 +71,9 @@ def add_judgments(commands: Any) -> None:
 
 
 def _retrieve(options: argparse.Namespace) -> None:
-    settings = {name: load_preset(name).for_task(TASK) for name in options.policies.split(",")}
     predictor = load_predictor(options)
+    depths = predictor.info.depths
+    settings = {name: preset_exits(name, TASK, depths) for name in options.policies.split(",")}
     if options.if_possible and predictor.model.poolers is None:
         logger.warning("%s has no poolers: retrieval is left out", predictor.info.name)
         return
@@ -89,8 +90,7 @@ def _retrieve(options: argparse.Namespace) -> None:
 
 def fixed_settings(predictor: Predictor) -> dict[str, ExitConfig]:
     """Every depth below the last, image and text alike, by name."""
-    depths = range(1, predictor.info.num_encoder_layers)
-    policies = [FixedDepthPolicy(depth=depth) for depth in depths]
+    policies = fixed_depths(predictor.info.num_encoder_layers)
     return {f"depth {one.depth}": ExitConfig(image=one, text=one) for one in policies}
 
 

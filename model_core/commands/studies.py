@@ -21,7 +21,6 @@ from model_core.evaluation.points import (
     FAMILIES,
     ORACLE,
     PRESETS,
-    Depths,
     families_of,
     sweep_points,
 )
@@ -78,7 +77,7 @@ def _sweep(options: argparse.Namespace) -> None:
     names = [name for name in options.policies.split(",") if name]
     sizes = split_numbers("--batch-sizes", options.batch_sizes) if options.batch_sizes else []
     predictor = load_predictor(options)
-    depths = Depths(predictor.info.num_encoder_layers, predictor.info.num_decoder_layers)
+    depths = predictor.info.depths
     is_one_step = predictor.info.tasks[options.task].max_new_tokens == 1
     families = families_of(is_one_step, depths, predictor.info.learned_kinds)
     points = sweep_points(names or families, options.task, depths)

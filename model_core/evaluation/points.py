@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
 
-from model_core.config import CatchUp, ExitConfig, load_preset, preset_names
+from model_core.config import CatchUp, Depths, ExitConfig, preset_exits, preset_names
 from model_core.evaluation.grids import (
     DECODER_KINDS,
     ENCODER_KINDS,
@@ -42,26 +42,19 @@ class SweepPoint(NamedTuple):
     num_beams: int = 1
 
 
-class Depths(NamedTuple):
-    """Layers of the encoder and of the decoder."""
-
-    encoder: int
-    decoder: int
-
-
 Family = Callable[[Depths], list[ExitConfig]]
 
 
 def _fixed_decoder(depths: Depths) -> list[ExitConfig]:
-    return [ExitConfig(decoder=policy) for policy in _fixed(depths.decoder)]
+    return [ExitConfig(decoder=policy) for policy in fixed_depths(depths.decoder)]
 
 
 def _fixed_image(depths: Depths) -> list[ExitConfig]:
-    return [ExitConfig(image=policy) for policy in _fixed(depths.encoder)]
+    return [ExitConfig(image=policy) for policy in fixed_depths(depths.encoder)]
 
 
 def _fixed_text(depths: Depths) -> list[ExitConfig]:
-    return [ExitConfig(text=policy) for policy in _fixed(depths.encoder)]
+    return [ExitConfig(text=policy) for policy in fixed_depths(depths.encoder)]
 
 
 def _fixed_joint(depths: Depths) -> list[ExitConfig]:
@@ -89,7 +82,8 @@ def _at_depths(encoder_depth: int, decoder_depth: int) -> ExitConfig:
     return ExitConfig(image=encoder, text=encoder, decoder=FixedDepthPolicy(depth=decoder_depth))
 
 
-def _fixed(num_layers: int) -> list[FixedDepthPolicy]:
+def fixed_depths(num_layers: int) -> list[FixedDepthPolicy]:
+    """Every depth below the last."""
     return [FixedDepthPolicy(depth=depth) for depth in range(1, num_layers)]
 
 
@@ -178,11 +172,11 @@ def sweep_points(selection: Sequence[str], task: str, depths: Depths) -> list[Sw
             settings = FAMILIES[name](depths)
             points += [SweepPoint(name, describe_exits(exits), exits) for exits in settings]
         elif name == PRESETS:
-            points += [_preset(preset, task) for preset in preset_names() if preset != FULL]
+            points += [_preset(preset, task, depths) for preset in preset_names() if preset != FULL]
         elif name == BEAMS:
-            points += [_with_beams(preset, task) for preset in preset_names()]
+            points += [_with_beams(preset, task, depths) for preset in preset_names()]
         elif name not in (ORACLE, FULL):
-            points.append(_preset(name, task))
+            points.append(_preset(name, task, depths))
     return points
 
 
@@ -194,9 +188,9 @@ def _usable_families(depths: Depths, learned_kinds: Collection[str]) -> list[str
     return [name for name, kinds in needed.items() if kinds <= set(learned_kinds)]
 
 
-def _preset(name: str, task: str) -> SweepPoint:
-    return SweepPoint(PRESETS, name, load_preset(name).for_task(task))
+def _preset(name: str, task: str, depths: Depths) -> SweepPoint:
+    return SweepPoint(PRESETS, name, preset_exits(name, task, depths))
 
 
-def _with_beams(name: str, task: str) -> SweepPoint:
-    return SweepPoint(BEAMS, name, load_preset(name).for_task(task), NUM_BEAMS)
+def _with_beams(name: str, task: str, depths: Depths) -> SweepPoint:
+    return SweepPoint(BEAMS, name, preset_exits(name, task, depths), NUM_BEAMS)

@@ -82,10 +82,7 @@ class JointRecipe:
         return self._forcing.label_loss(batch.pair_labels, memory, depths.decoder)
 
     def _text_loss(self, pairs: DrawnPairs, depths: Depths, device: torch.device) -> Tensor:
-        token_ids = pairs.texts.to(device)
-        mask = token_ids != self._data.pad_id
-        text = self._forcing.encode_text(token_ids, mask, depths.text)
-        memory = self._forcing.memory(text[:, :0], text, mask)
+        memory = self._forcing.text_memory(pairs.texts.to(device), self._data.pad_id, depths.text)
         return self._forcing.label_loss(pairs.labels.to(device), memory, depths.decoder)
 
 

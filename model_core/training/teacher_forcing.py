@@ -82,6 +82,12 @@ class TeacherForcing:
         encoder = self.model.encoder
         return encoder.run_layers(encoder.embed_text(token_ids), mask, 0, depth)
 
+    def text_memory(self, token_ids: Tensor, pad_id: int, depth: int) -> Memory:
+        """The memory of ``(B, Tt)`` padded ids without a photo."""
+        mask = token_ids != pad_id
+        text = self.encode_text(token_ids, mask, depth)
+        return self.memory(text[:, :0], text, mask)
+
     def memory(self, image: Tensor, text: Tensor, text_mask: Tensor | None) -> Memory:
         """The joined memory of both modalities; ``text_mask`` is None when all is real."""
         states = self.model.memory(image, text)

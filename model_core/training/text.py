@@ -40,6 +40,4 @@ class TextRecipe:
         return StepLosses(sentence + self._config.entailment_weight * label, parts)
 
     def _memory(self, token_ids: Tensor, depth: int) -> Memory:
-        mask = token_ids != self._data.pad_id
-        text = self._forcing.encode_text(token_ids, mask, depth)
-        return self._forcing.memory(text[:, :0], text, mask)
+        return self._forcing.text_memory(token_ids, self._data.pad_id, depth)

@@ -6,15 +6,18 @@ import pytest
 
 from model_core.config import (
     CONFIG_ROOT,
+    Depths,
     ExitConfig,
     ModelConfig,
     PresetConfig,
     load_config,
     load_preset,
     parse_config,
+    preset_exits,
     preset_names,
 )
 from model_core.errors import ConfigError
+from model_core.policies import FixedDepthPolicy, NeverPolicy
 
 MODEL = CONFIG_ROOT / "model" / "offramp-s.yaml"
 
@@ -92,3 +95,20 @@ def test_a_model_of_other_sizes_builds_and_runs() -> None:
     small = config.model_copy(update={"hidden_size": 24, "ffn_size": 48, "num_encoder_layers": 2})
     model = UnifiedModel(small, vocabulary_size=50).eval()
     assert model.exit_features(6, model.word_embedding.weight[:3]).shape == (3, 24)
+
+
+def test_shipped_preset_ends_at_the_last_layer_of_a_shallower_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "policy"
+    folder.mkdir()
+    path = folder / "deep.yaml"
+    path.write_text(
+        "default: {image: {kind: fixed_depth, depth: 2}, decoder: {kind: fixed_depth, depth: 5}}"
+    )
+    monkeypatch.setattr("model_core.config.CONFIG_ROOT", tmp_path)
+    shipped = preset_exits("deep", "caption", Depths(3, 4))
+    assert (shipped.image, shipped.text) == (FixedDepthPolicy(depth=2), NeverPolicy())
+    assert shipped.decoder == FixedDepthPolicy(depth=4)
+    own = preset_exits(str(path), "caption", Depths(3, 4))
+    assert own.decoder == FixedDepthPolicy(depth=5)

@@ -77,11 +77,19 @@ def test_wrong_request_is_refused(
         predictor.request(task, photos[0], ExitConfig(), **arguments)  # type: ignore[arg-type]
 
 
-def test_fixed_depth_of_a_deeper_model_runs_every_layer(
+def test_fixed_depth_beyond_the_model_is_refused(
+    predictor: Predictor, photos: list[Image.Image]
+) -> None:
+    exits = ExitConfig(image=FixedDepthPolicy(depth=5))
+    with pytest.raises(InputError, match=r"image\.depth: 5 exceeds the model's 4 layers"):
+        predictor.request("caption", photos[0], exits)
+
+
+def test_preset_of_a_deeper_model_runs_every_layer(
     predictor: Predictor, photos: list[Image.Image]
 ) -> None:
     deep = FixedDepthPolicy(depth=5)
-    exits = ExitConfig(image=deep, decoder=deep)
+    exits = ExitConfig(image=deep, decoder=deep).within(predictor.info.depths)
     answer, full = predictor.answer(
         [predictor.request("caption", photos[0], policies) for policies in (exits, ExitConfig())]
     )

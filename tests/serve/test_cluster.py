@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_core.config import load_preset
+from model_core.config import preset_exits
 from model_core.types import Answer
 from serve import schemas
 from serve.cluster import StartupError, check_port_is_free
@@ -40,7 +40,7 @@ def post_caption(served: Served, photo: Image.Image, policy: str) -> dict[str, A
 
 
 def answer_here(served: Served, photo: Image.Image, policy: str) -> Answer:
-    exits = load_preset(policy).for_task("caption")
+    exits = preset_exits(policy, "caption", served.predictor.info.depths)
     return served.predictor.answer([served.predictor.request("caption", photo, exits)])[0]
 
 
@@ -76,7 +76,7 @@ def test_served_beams_equal_local_ones(served: Served) -> None:
     form = {"policy": "balanced", "num_beams": "3"}
     response = served.client.post("/v1/caption", data=form, files={"image": as_file(photo)})
     answer = schemas.CaptionAnswer.model_validate(response.json())
-    exits = load_preset("balanced").for_task("caption")
+    exits = preset_exits("balanced", "caption", served.predictor.info.depths)
     request = served.predictor.request("caption", photo, exits, num_beams=3)
     local = served.predictor.answer([request])[0]
     assert answer.caption == local.text
@@ -115,7 +115,7 @@ def test_entailment_by_form(served: Served) -> None:
         files={"image": as_file(photo)},
     )
     answer = schemas.EntailmentAnswer.model_validate(response.json())
-    exits = load_preset("full").for_task("entailment")
+    exits = preset_exits("full", "entailment", served.predictor.info.depths)
     request = served.predictor.request("entailment", photo, exits, hypothesis=hypothesis)
     local = served.predictor.answer([request])[0]
     assert answer.label == local.text

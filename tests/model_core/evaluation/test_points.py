@@ -2,7 +2,7 @@
 
 import pytest
 
-from model_core.config import CatchUp, ExitConfig, load_preset, preset_names
+from model_core.config import CatchUp, Depths, ExitConfig, preset_exits, preset_names
 from model_core.errors import ConfigError
 from model_core.evaluation.grids import DECODER_KINDS, THRESHOLDS
 from model_core.evaluation.points import (
@@ -11,7 +11,6 @@ from model_core.evaluation.points import (
     NUM_BEAMS,
     NUM_THRESHOLDS,
     PRESETS,
-    Depths,
     evenly,
     families_of,
     sweep_points,
@@ -110,7 +109,7 @@ def test_approximate_catch_up_is_a_curve_of_its_own() -> None:
 def test_single_presets_can_be_named() -> None:
     (point,) = sweep_points(["balanced"], "caption", DEPTHS)
     assert (point.family, point.name) == (PRESETS, "balanced")
-    assert point.exits == load_preset("balanced").for_task("caption")
+    assert point.exits == preset_exits("balanced", "caption", DEPTHS)
 
 
 def test_unknown_name_is_refused() -> None:
