@@ -14,11 +14,9 @@ from torch.nn import functional
 
 from model_core.config import ModelConfig
 from model_core.policies import ExitSignals
-from model_core.policies.similarity import token_matrix_cosine
 
 CLASSIFIER = "classifier"
 CLASSIFIER_WIDTH = 64
-NUM_SCALARS = 2  # beside the exit features
 
 
 class PolicyHeads(nn.Module):
@@ -35,24 +33,23 @@ class PolicyHeads(nn.Module):
 
     @classmethod
     def flops(cls, config: ModelConfig) -> int:
-        """Operations of one score of one row, the exit features not included."""
+        """Operations of one score of one row."""
         raise NotImplementedError
 
 
 class AgreementClassifier(PolicyHeads):
     """How likely a depth already chooses what full depth would choose.
 
-    Reads the exit features of the depth, the cosine between its states and those of one layer
-    earlier, and how much of the longest answer is written: ``W2 GELU(W1 [f; cos; t/N])``.
+    Reads the newest token's state alone, ``W2 GELU(W1 h)``: what it must beat is the time of a
+    layer, and each further input is several kernels more.
 
-    Source: arXiv 2207.07061, section 3.4; the inputs and the form are our reading.
+    Source: arXiv 2207.07061, section 3.4; the hidden unit and a head per depth are our reading.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        num_inputs = config.hidden_size + NUM_SCALARS
         depths = range(1, config.num_decoder_layers)
-        self.inner = nn.ModuleList(nn.Linear(num_inputs, CLASSIFIER_WIDTH) for _ in depths)
+        self.inner = nn.ModuleList(nn.Linear(config.hidden_size, CLASSIFIER_WIDTH) for _ in depths)
         self.outer = nn.ModuleList(nn.Linear(CLASSIFIER_WIDTH, 1) for _ in depths)
 
     def forward(self, signals: ExitSignals) -> Tensor:
@@ -60,19 +57,13 @@ class AgreementClassifier(PolicyHeads):
 
     def logits(self, signals: ExitSignals) -> Tensor:
         """``(B,)`` log odds of the score."""
-        features = signals.features()
-        scalars = [
-            token_matrix_cosine(signals.hidden, signals.previous, signals.mask),
-            signals.steps.to(features) / signals.max_steps.to(features),
-        ]
-        inputs = torch.cat([features, torch.stack(scalars, dim=1).to(features)], dim=1)
         inner, outer = self.inner[signals.depth - 1], self.outer[signals.depth - 1]
-        logits: Tensor = outer(functional.gelu(inner(inputs))).squeeze(1)
+        logits: Tensor = outer(functional.gelu(inner(signals.hidden[:, -1]))).squeeze(1)
         return logits
 
     @classmethod
     def flops(cls, config: ModelConfig) -> int:
-        return 2 * CLASSIFIER_WIDTH * (config.hidden_size + NUM_SCALARS + 1)
+        return 2 * CLASSIFIER_WIDTH * (config.hidden_size + 1)
 
 
 class HeadsKind(NamedTuple):

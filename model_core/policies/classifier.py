@@ -1,8 +1,7 @@
 """CALM's learned signal: how likely this depth already chooses what full depth would choose.
 
 Source: arXiv 2207.07061, section 3.4 (a classifier on the hidden state, trained to tell whether the
-intermediate prediction equals the last one); what it reads, and that each depth has its own, is
-our reading, as is leaving the vocabulary out as arXiv 2504.08850 (SpecEE) wants it.
+intermediate prediction equals the last one); that each depth has its own is our reading.
 """
 
 from typing import Literal
@@ -16,18 +15,14 @@ from model_core.policies.base import ExitPolicy, ExitSignals
 class ClassifierPolicy(ExitPolicy):
     """Leaves when the estimated chance of agreeing with full depth reaches the threshold.
 
-    It reads exit features, which a row that leaves needs anyway, and never the vocabulary. The
-    model must have the heads that were trained for it.
+    It reads the hidden state, neither the exit features nor the vocabulary. The model must have
+    the heads that were trained for it.
     """
 
     kind: Literal["classifier"] = "classifier"
     threshold: float = Field(
         ge=0.0, le=1.0, description="Chance of agreeing with full depth at which a row may leave."
     )
-
-    @property
-    def needs_features(self) -> bool:
-        return True
 
     @property
     def learned_kind(self) -> str | None:

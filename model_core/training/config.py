@@ -42,6 +42,8 @@ class DataConfig(FrozenConfig):
         text_folder: Folder with text alone (captions without photos, sentence pairs), for the text
             recipe, the vocabulary, and the sentence pairs of the other recipes.
         sentences_per_batch: Sentences of one step of the text recipe.
+        retold_fraction: How often the text recipe shows another caption of the same photo instead
+            of the sentence with gaps.
         text_pairs_per_batch: Premise and hypothesis pairs without a photo of one step.
         min_piece_count: Pieces rarer than this in the training text are left to their characters.
     """
@@ -56,6 +58,7 @@ class DataConfig(FrozenConfig):
     num_crops: int = Field(default=0, ge=0, le=32)
     text_folder: Path | None = None
     sentences_per_batch: int = Field(default=128, ge=1, le=4096)
+    retold_fraction: float = Field(default=0.5, ge=0, le=1)
     text_pairs_per_batch: int = Field(default=48, ge=1, le=4096)
     min_piece_count: int = Field(default=2, ge=1)
 

@@ -64,7 +64,7 @@ def start_model(config: TrainConfig) -> Start:
     if config.has_pretrained_start:
         load_stem_weights(model)
         load_text_weights(model, vocabulary.source_ids)
-    captions = _own_captions(config)
+    captions = [text for photo in _own_captions(config) for text in photo]
     start_from_frequencies(model, vocabulary.tokenizer.encode_many(captions))
     return Start(model, vocabulary.tokenizer)
 
@@ -129,21 +129,20 @@ def _features(config: TrainConfig, model: UnifiedModel) -> np.ndarray:
     )
 
 
-def _own_captions(config: TrainConfig) -> list[str]:
+def _own_captions(config: TrainConfig) -> list[list[str]]:
     return [
-        normalise_caption(caption)
+        [normalise_caption(caption) for caption in example.captions]
         for example in read_captions(config.data.folder, "train")
-        for caption in example.captions
     ]
 
 
 def build_vocabulary(config: TrainConfig, model_config: ModelConfig) -> PrunedVocabulary:
     """The tokenizer of a new run and the source ids of its pieces."""
-    texts = _own_captions(config)
+    texts = [text for photo in _own_captions(config) for text in photo]
     for pair in read_entailment(config.data.folder, "train"):
         texts += [pair.hypothesis, pair.premise or ""]
     if config.data.text_folder is not None:
-        texts += read_sentences(config.data.text_folder)
+        texts += [text for photo in read_sentences(config.data.text_folder) for text in photo]
         for written in read_pairs(config.data.text_folder):
             texts += [written.premise, written.hypothesis]
     words = [

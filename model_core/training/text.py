@@ -1,4 +1,5 @@
-"""The text recipe: sentences from what is left of them, and labels of sentence pairs, no photo.
+"""The text recipe: sentences from what is left of them or from other captions of the same photo
+(ours: the nearest thing to describing a photo that text alone has), and labels of sentence pairs.
 
 It teaches the decoder, its exits and the encoder's text side the language of captions before they
 see a photo; the memory has no image tokens.
@@ -29,7 +30,7 @@ class TextRecipe:
         sentence = self._forcing.sentence_loss(
             batch.inputs,
             batch.targets,
-            self._memory(batch.gapped, depths.text),
+            self._memory(batch.shown, depths.text),
             depths.decoder,
             self._config.label_smoothing,
         )

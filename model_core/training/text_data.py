@@ -1,4 +1,4 @@
-"""Text alone: sentences with gaps to fill in, and premise and hypothesis pairs, for any step."""
+"""Text alone: sentences to fill in or to retell, and premise and hypothesis pairs, for any step."""
 
 import gzip
 import json
@@ -19,6 +19,7 @@ from model_core.training.data import IGNORED_TARGET, normalise_caption
 
 SENTENCES_FILE = "flickr30k_captions.jsonl.gz"
 PAIRS_FILE = "nli_text.jsonl.gz"
+POOL_SIZE = 8  # batches; a step's pairs are drawn from neighbours in length
 KEPT_SHARE = (0.1, 0.7)  # of the pieces of a sentence that stay visible, drawn per sentence
 
 
@@ -31,14 +32,14 @@ class TextPair:
     label: str
 
 
-def read_sentences(folder: Path) -> list[str]:
-    """The captions of the text folder.
+def read_sentences(folder: Path) -> list[tuple[str, ...]]:
+    """The captions of the text folder, those of one photo together.
 
     Raises:
         InputError: The file is missing or a line is wrong.
     """
     rows = _read_rows(folder / SENTENCES_FILE, "captions")
-    return [normalise_caption(caption) for row in rows for caption in row["captions"]]
+    return [tuple(normalise_caption(caption) for caption in row["captions"]) for row in rows]
 
 
 def read_pairs(folder: Path) -> list[TextPair]:
@@ -69,14 +70,14 @@ class TextBatch:
     """What one step of the text recipe learns from.
 
     Attributes:
-        gapped: ``(S, Tt)`` the sentences with gaps, as a text side; padded.
+        shown: ``(S, Tt)`` the sentences with gaps, or other ones of their photos; padded.
         inputs: ``(S, T)`` decoder inputs, the start mark first.
         targets: ``(S, T)`` next ids; ``IGNORED_TARGET`` at padding.
         pair_texts: ``(P, Tt)`` premise and hypothesis; padded.
         pair_labels: ``(P,)`` index of the label.
     """
 
-    gapped: Tensor
+    shown: Tensor
     inputs: Tensor
     targets: Tensor
     pair_texts: Tensor
@@ -102,22 +103,26 @@ class TextPairs:
     ) -> None:
         """Read the pairs of ``folder`` whose label the model's entailment task has."""
         self._count = config.text_pairs_per_batch
-        self._tokenizer = tokenizer
-        self._max_text_tokens = model_config.max_text_tokens
-        self._labels = list(model_config.tasks["entailment"].allowed_outputs)
-        self._pairs = [pair for pair in read_pairs(folder) if pair.label in self._labels]
-
-    def draw(self, rng: np.random.Generator) -> DrawnPairs:
-        """Pairs drawn with replacement."""
-        numbers = rng.integers(len(self._pairs), size=self._count)
-        pairs = [self._pairs[int(number)] for number in numbers]
-        texts = [
-            text_side(self._tokenizer, pair.hypothesis, pair.premise, self._max_text_tokens)
+        self._pad_id = tokenizer.pad_id
+        labels = list(model_config.tasks["entailment"].allowed_outputs)
+        pairs = [pair for pair in read_pairs(folder) if pair.label in labels]
+        limit = model_config.max_text_tokens
+        rows = [
+            (text_side(tokenizer, pair.hypothesis, pair.premise, limit), labels.index(pair.label))
             for pair in pairs
         ]
+        self._rows = sorted(rows, key=lambda row: len(row[0]))
+
+    def draw(self, rng: np.random.Generator) -> DrawnPairs:
+        """Pairs of about the same length, drawn with replacement: half of the padding is saved."""
+        width = min(POOL_SIZE * self._count, len(self._rows))
+        first = int(rng.integers(-width // 2, len(self._rows) - width // 2))
+        first = min(max(first, 0), len(self._rows) - width)
+        numbers = first + rng.integers(width, size=self._count)
+        rows = [self._rows[int(number)] for number in numbers]
         return DrawnPairs(
-            pad_rows(texts, self._tokenizer.pad_id),
-            torch.tensor([self._labels.index(pair.label) for pair in pairs]),
+            pad_rows([text for text, _ in rows], self._pad_id),
+            torch.tensor([label for _, label in rows]),
         )
 
 
@@ -129,10 +134,10 @@ class TextData:
         config: DataConfig,
         model_config: ModelConfig,
         tokenizer: WordPieceTokenizer,
-        own_captions: Sequence[str],
+        own_captions: Sequence[Sequence[str]],
         seed: int,
     ) -> None:
-        """Read ``config.text_folder``; ``own_captions`` of the photos are learned from too.
+        """Read ``config.text_folder``; ``own_captions`` of each photo are learned from too.
 
         Raises:
             InputError: There is no text folder, or a file of it is wrong.
@@ -145,28 +150,40 @@ class TextData:
         self._longest = model_config.tasks["caption"].max_new_tokens
         self.pad_id = tokenizer.pad_id
         self.seed = seed
-        self._sentences = tokenizer.encode_many(
-            [*own_captions, *read_sentences(config.text_folder)]
-        )
+        photos = [*own_captions, *read_sentences(config.text_folder)]
+        self._sentences = tokenizer.encode_many([text for photo in photos for text in photo])
+        sizes = np.array([len(photo) for photo in photos])
+        starts = np.cumsum(sizes) - sizes
+        self._first_of_photo = np.repeat(starts, sizes)
+        self._photo_size = np.repeat(sizes, sizes)
         self._pairs = TextPairs(config, config.text_folder, model_config, tokenizer)
 
     def batch(self, step: int) -> TextBatch:
         """The batch of 0-based ``step``; the same for the same seed and step."""
         rng = np.random.default_rng((self.seed, step))
-        rows = [
-            self._sentences[int(number)]
-            for number in rng.integers(len(self._sentences), size=self._config.sentences_per_batch)
-        ]
+        numbers = rng.integers(len(self._sentences), size=self._config.sentences_per_batch)
+        rows = [self._sentences[int(number)] for number in numbers]
+        shown = [self._shown(int(number), rng) for number in numbers]
         pairs = self._pairs.draw(rng)
         tokenizer = self._tokenizer
         targets = [[*row[: self._longest - 1], tokenizer.end_id] for row in rows]
         return TextBatch(
-            gapped=pad_rows([self._with_gaps(row, rng) for row in rows], tokenizer.pad_id),
+            shown=pad_rows(shown, tokenizer.pad_id),
             inputs=pad_rows([[tokenizer.start_id, *row[:-1]] for row in targets], tokenizer.pad_id),
             targets=pad_rows(targets, IGNORED_TARGET),
             pair_texts=pairs.texts,
             pair_labels=pairs.labels,
         )
+
+    def _shown(self, number: int, rng: np.random.Generator) -> list[int]:
+        """What the model sees of a sentence: what gaps left of it, or what others said instead."""
+        size = int(self._photo_size[number])
+        if rng.random() >= self._config.retold_fraction or size == 1:
+            return self._with_gaps(self._sentences[number], rng)
+        first = int(self._first_of_photo[number])
+        another = first + (number - first + int(rng.integers(1, size))) % size
+        told = [self._tokenizer.start_id, *self._sentences[another], self._tokenizer.end_id]
+        return told[: self._max_text_tokens]
 
     def _with_gaps(self, row: Sequence[int], rng: np.random.Generator) -> list[int]:
         """The sentence with one mask for each run of hidden pieces, so that lengths stay open."""

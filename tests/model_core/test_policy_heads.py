@@ -18,19 +18,15 @@ from model_core.predictor import Predictor
 from model_core.tokenizer import WordPieceTokenizer
 
 
-def signals_at(depth: int, features: Tensor) -> ExitSignals:
-    """Two rows: one that its layer left alone, one that it turned by a right angle."""
-    hidden = torch.tensor([[1.0, 0, 0, 0, 0, 0, 0, 0], [0, 2.0, 0, 0, 0, 0, 0, 0]])[:, None]
-    previous = torch.tensor([[3.0, 0, 0, 0, 0, 0, 0, 0], [5.0, 0, 0, 0, 0, 0, 0, 0]])[:, None]
+def signals_at(depth: int, hidden: Tensor) -> ExitSignals:
     return ExitSignals(
         depth=depth,
         num_layers=4,
-        hidden=hidden,
-        previous=previous,
+        hidden=hidden[:, None],
+        previous=torch.zeros_like(hidden)[:, None],
         mask=None,
-        steps=torch.tensor([0, 3]),
-        max_steps=torch.tensor([10, 12]),
-        compute_features=lambda: features,
+        steps=torch.zeros(len(hidden)),
+        max_steps=torch.ones(len(hidden)),
     )
 
 
@@ -39,17 +35,16 @@ def test_classifier_by_hand(tiny_config: ModelConfig) -> None:
     with torch.no_grad():
         for value in heads.parameters():
             value.zero_()
-        # Unit 0 reads twice the first feature, the cosine, and four times the progress.
+        # Unit 0 of depth 2 reads twice the first number of a state, and once the last.
         heads.inner[1].weight[0, 0] = 2.0
-        heads.inner[1].weight[0, 8] = 1.0
-        heads.inner[1].weight[0, 9] = 4.0
+        heads.inner[1].weight[0, 7] = 1.0
         heads.outer[1].weight[0, 0] = 1.0
         heads.outer[1].bias[0] = -1.0
-        features = torch.zeros(2, 8)
-        features[:, 0] = torch.tensor([1.0, 0.5])
-        score = heads(signals_at(2, features))
-    # Row 0: 2 * 1 + cosine 1 + 0; row 1: 2 * 0.5 + cosine 0 + 4 * 3 / 12.
-    inner = [3.0, 2.0]
+        hidden = torch.zeros(2, 8)
+        hidden[:, 0] = torch.tensor([1.0, 0.5])
+        hidden[:, 7] = torch.tensor([1.0, -2.0])
+        score = heads(signals_at(2, hidden))
+    inner = [3.0, -1.0]  # 2 * 1 + 1 and 2 * 0.5 - 2
     gelu = [value * 0.5 * (1 + math.erf(value / math.sqrt(2))) for value in inner]
     expected = [1 / (1 + math.exp(-(value - 1))) for value in gelu]
     torch.testing.assert_close(score, torch.tensor(expected))
@@ -61,8 +56,8 @@ def test_every_depth_but_the_last_has_a_head(tiny_config: ModelConfig) -> None:
 
 
 def test_operations_by_hand(tiny_config: ModelConfig) -> None:
-    # (8 + 2) x 64 and 64 x 1 multiply-adds.
-    assert AgreementClassifier.flops(tiny_config) == 2 * (10 * 64 + 64)
+    # 8 x 64 and 64 x 1 multiply-adds.
+    assert AgreementClassifier.flops(tiny_config) == 2 * (8 * 64 + 64)
 
 
 class CountingModel(UnifiedModel):
@@ -106,16 +101,15 @@ def calls_of_one_step(
     return predictor.model.calls
 
 
-def test_vocabulary_is_read_once_at_the_exit(
+def test_features_and_vocabulary_are_read_once_at_the_exit(
     counting: Predictor, photos: list[Image.Image]
 ) -> None:
     calls = calls_of_one_step(counting, photos[0], threshold=1.0)
-    asked = [call for depth in (1, 2, 3) for call in (f"score {depth}", f"features {depth}")]
-    assert calls == [*asked, "features 4", "logits"]
+    assert calls == ["score 1", "score 2", "score 3", "features 4", "logits"]
 
 
 @pytest.mark.parametrize("task", ["caption", "entailment"])
-def test_row_that_leaves_uses_the_features_that_its_score_read(
+def test_row_that_leaves_at_once_reads_one_depth(
     counting: Predictor, photos: list[Image.Image], task: str
 ) -> None:
     calls = calls_of_one_step(counting, photos[0], threshold=0.0, task=task)

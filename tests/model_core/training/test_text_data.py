@@ -22,7 +22,7 @@ def text_data(tmp_path: Path, tiny_config: ModelConfig, tokenizer: WordPieceToke
         sentences_per_batch=40,
         text_pairs_per_batch=5,
     )
-    return TextData(config, tiny_config, tokenizer, ["a dog in snow"], seed=3)
+    return TextData(config, tiny_config, tokenizer, [["a dog in snow"]], seed=3)
 
 
 def test_what_is_visible_is_a_part_of_the_target(
@@ -30,7 +30,7 @@ def test_what_is_visible_is_a_part_of_the_target(
 ) -> None:
     batch = text_data.batch(0)
     hidden = 0
-    for gapped, targets in zip(batch.gapped.tolist(), batch.targets.tolist(), strict=True):
+    for gapped, targets in zip(batch.shown.tolist(), batch.targets.tolist(), strict=True):
         shown = [number for number in gapped if number != tokenizer.pad_id]
         assert shown[0] == tokenizer.start_id and shown[-1] == tokenizer.end_id
         masks = [number == tokenizer.mask_id for number in shown]
@@ -49,7 +49,7 @@ def test_inputs_are_the_targets_one_step_later(text_data: TextData) -> None:
 
 
 def test_a_step_repeats_itself(text_data: TextData) -> None:
-    assert torch.equal(text_data.batch(7).gapped, text_data.batch(7).gapped)
+    assert torch.equal(text_data.batch(7).shown, text_data.batch(7).shown)
     assert not torch.equal(text_data.batch(7).inputs, text_data.batch(8).inputs)
 
 
