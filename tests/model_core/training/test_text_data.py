@@ -14,15 +14,24 @@ from model_core.training.data import IGNORED_TARGET
 from model_core.training.text_data import TextData
 from tests.dataset import write_text_folder
 
+OWN_CAPTIONS = [["a dog in snow"], ["two people run", "a man and a dog", "people on grass"]]
+
+
+def data_with(
+    folder: Path, model: ModelConfig, tokenizer: WordPieceTokenizer, retold_fraction: float
+) -> TextData:
+    config = DataConfig(
+        text_folder=write_text_folder(folder / "text"),
+        sentences_per_batch=40,
+        text_pairs_per_batch=5,
+        retold_fraction=retold_fraction,
+    )
+    return TextData(config, model, tokenizer, OWN_CAPTIONS, seed=3)
+
 
 @pytest.fixture
 def text_data(tmp_path: Path, tiny_config: ModelConfig, tokenizer: WordPieceTokenizer) -> TextData:
-    config = DataConfig(
-        text_folder=write_text_folder(tmp_path / "text"),
-        sentences_per_batch=40,
-        text_pairs_per_batch=5,
-    )
-    return TextData(config, tiny_config, tokenizer, [["a dog in snow"]], seed=3)
+    return data_with(tmp_path, tiny_config, tokenizer, 0)
 
 
 def test_what_is_visible_is_a_part_of_the_target(
@@ -40,6 +49,21 @@ def test_what_is_visible_is_a_part_of_the_target(
         assert all(piece in remaining for piece in visible)  # in order
         hidden += sum(masks)
     assert hidden > 0
+
+
+def test_retold_captions_are_others_of_the_same_photo(
+    tmp_path: Path, tiny_config: ModelConfig, tokenizer: WordPieceTokenizer
+) -> None:
+    batch = data_with(tmp_path, tiny_config, tokenizer, 1).batch(0)
+    _, three = OWN_CAPTIONS
+    seen = set()
+    for shown, targets in zip(batch.shown.tolist(), batch.targets.tolist(), strict=True):
+        told = tokenizer.decode([number for number in shown if number != tokenizer.pad_id])
+        target = tokenizer.decode([number for number in targets if number != IGNORED_TARGET])
+        if target in three:
+            assert told in three and told != target
+            seen.add((told, target))
+    assert len(seen) > 2
 
 
 def test_inputs_are_the_targets_one_step_later(text_data: TextData) -> None:
