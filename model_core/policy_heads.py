@@ -8,7 +8,6 @@ it was given, and a policy reaches them through its signals.
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -31,6 +31,10 @@ _PARENTS: dict[str, type[BaseModel]] = {
     "similarity": schemas.SimilarityRule,
     "classifier": schemas.ClassifierRule,
     "confidence": schemas.ConfidenceRule,
+    "entropy": schemas.EntropyRule,
+    "margin": schemas.MarginRule,
+    "patience": schemas.PatienceRule,
+    "shallow_exit": schemas.ShallowExitRule,
     "decay": schemas.ThresholdDecay,
 }
 _UNION_TAGS = frozenset(_PARENTS) - {"decay"} | {"str"}

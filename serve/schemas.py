@@ -62,9 +62,50 @@ class ConfidenceRule(WireModel):
     min_depth: int = Field(default=1, ge=1, le=1000)
 
 
+class EntropyRule(WireModel):
+    """Leave when the exit head is certain enough, by its entropy (decoder only)."""
+
+    kind: Literal["entropy"]
+    threshold: float = Field(ge=0.0, le=1.0)
+    min_depth: int = Field(default=1, ge=1, le=1000)
+
+
+class MarginRule(WireModel):
+    """Leave when the best probability leads the second by enough (decoder only)."""
+
+    kind: Literal["margin"]
+    threshold: float = Field(ge=0.0, le=1.0)
+    min_depth: int = Field(default=1, ge=1, le=1000)
+
+
+class PatienceRule(WireModel):
+    """Leave when so many further layers have chosen the same (decoder only)."""
+
+    kind: Literal["patience"]
+    patience: int = Field(ge=1, le=1000)
+    min_depth: int = Field(default=1, ge=1, le=1000)
+
+
+class ShallowExitRule(WireModel):
+    """Leave at one shallow depth when confident enough there, else not at all (decoder only)."""
+
+    kind: Literal["shallow_exit"]
+    threshold: float = Field(ge=0.0, le=1.0)
+    depth: int = Field(default=2, ge=1, le=1000)
+    min_depth: int = Field(default=1, ge=1, le=1000)
+
+
 EncoderRule = Annotated[NeverRule | FixedDepthRule | SimilarityRule, Field(discriminator="kind")]
 DecoderRule = Annotated[
-    NeverRule | FixedDepthRule | SimilarityRule | ClassifierRule | ConfidenceRule,
+    NeverRule
+    | FixedDepthRule
+    | SimilarityRule
+    | ClassifierRule
+    | ConfidenceRule
+    | EntropyRule
+    | MarginRule
+    | PatienceRule
+    | ShallowExitRule,
     Field(discriminator="kind"),
 ]
 

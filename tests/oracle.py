@@ -18,8 +18,12 @@ from model_core.policies import (
     AnyPolicy,
     ClassifierPolicy,
     ConfidencePolicy,
+    EntropyPolicy,
     FixedDepthPolicy,
+    MarginPolicy,
     NeverPolicy,
+    PatiencePolicy,
+    ShallowExitPolicy,
     SimilarityPolicy,
     ThresholdDecay,
 )
@@ -34,6 +38,10 @@ DECODER_POLICIES: dict[str, AnyPolicy] = {
     "similarity_decay": SimilarityPolicy(threshold=0.5, decay=ThresholdDecay(beta=0.8, tau=4)),
     "confidence": ConfidencePolicy(threshold=0.25),
     "classifier": ClassifierPolicy(threshold=0.6),
+    "entropy": EntropyPolicy(threshold=0.3),
+    "margin": MarginPolicy(threshold=0.05),
+    "patience": PatiencePolicy(patience=1),
+    "shallow_exit": ShallowExitPolicy(threshold=0.25, depth=2),
     "confidence_late": ConfidencePolicy(threshold=0.2, min_depth=2),
 }
 

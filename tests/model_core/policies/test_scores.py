@@ -11,10 +11,14 @@ from model_core.policies import (
     POLICIES,
     ClassifierPolicy,
     ConfidencePolicy,
+    EntropyPolicy,
     ExitPolicy,
     ExitSignals,
     FixedDepthPolicy,
+    MarginPolicy,
     NeverPolicy,
+    PatiencePolicy,
+    ShallowExitPolicy,
     SimilarityPolicy,
     ThresholdDecay,
     decide,
@@ -48,6 +52,51 @@ def test_similarity_is_the_cosine_of_each_sample_over_all_its_tokens() -> None:
     previous = torch.tensor([[[1.0, 0.0], [1.0, 0.0]], [[0.0, 4.0], [0.0, 0.0]]])
     score = SimilarityPolicy(threshold=0.9).score(signals(hidden=hidden, previous=previous))
     torch.testing.assert_close(score, torch.tensor([0.5, 0.0]))
+
+
+def test_entropy_is_one_when_certain_and_zero_for_a_uniform_guess() -> None:
+    logits = torch.tensor([[50.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
+    torch.testing.assert_close(
+        EntropyPolicy(threshold=0.5).score(signals(logits=logits)), torch.tensor([1.0, 0.0])
+    )
+    two_of_four = torch.tensor([[0.0, 0.0, -50.0, -50.0]] * 2)  # half of the largest entropy
+    torch.testing.assert_close(
+        EntropyPolicy(threshold=0.5).score(signals(logits=two_of_four)), torch.tensor([0.5, 0.5])
+    )
+
+
+def test_margin_is_the_lead_of_the_best_probability() -> None:
+    logits = torch.tensor([[0.7, 0.2, 0.1], [0.4, 0.2, 0.4]]).log()
+    score = MarginPolicy(threshold=0.5).score(signals(logits=logits))
+    torch.testing.assert_close(score, torch.tensor([0.5, 0.0]))
+
+
+def test_patience_counts_repeats_of_each_row_and_starts_again_after_a_change() -> None:
+    choices = [[0, 2], [0, 1], [0, 1], [1, 1]]  # by depth, of two rows
+    counts = []
+    carried = None
+    for depth, chosen in enumerate(choices, start=1):
+        here = signals(depth, logits=torch.eye(3)[chosen])
+        here.carried = carried
+        decision = decide(PatiencePolicy(patience=2), here)
+        carried = here.carried
+        counts.append(decision.scores.tolist())
+        if depth == 3:
+            assert decision.exit_mask.tolist() == [True, False]
+    assert counts == [[0, 0], [1, 0], [2, 1], [0, 2]]
+
+
+def test_shallow_exit_asks_at_one_depth() -> None:
+    logits = torch.tensor([[0.7, 0.2, 0.1], [0.4, 0.3, 0.3]]).log()
+    policy = ShallowExitPolicy(depth=2, threshold=0.5)
+    decision = decide(policy, signals(2, logits=logits))
+    assert decision.exit_mask.tolist() == [True, False]
+    torch.testing.assert_close(decision.scores, torch.tensor([0.7, 0.4]))
+    for depth in (1, 3):
+        assert policy.known_score(depth) == (0.0, 1.0)
+        unasked = signals(depth, logits=logits)
+        assert decide(policy, unasked).exit_mask.tolist() == [False, False]
+        assert not unasked.has_logits
 
 
 def test_similarity_never_asks_for_logits() -> None:
