@@ -56,6 +56,7 @@ class DecodingStep:
         for slot, request in requests.items():
             self._max_steps[slot] = request.max_new_tokens
             self._num_beams[slot] = request.num_beams
+        self._has_drafts = any(request.exits.lookahead for request in requests.values())
         self._late_features: list[tuple[np.ndarray, Tensor]] = []
         self._beam_logits: list[tuple[np.ndarray, Tensor]] = []
         num_carried = max(request.exits.decoder.num_carried for request in requests.values())
@@ -87,7 +88,7 @@ class DecodingStep:
                 rows = rows[~leaves]
             if not len(rows):
                 break
-        if layer + 1 < self._num_layers:
+        if layer + 1 < self._num_layers or self._has_drafts:
             self._keep_states()
         self._count_work()
         self._choose_late()

@@ -117,6 +117,12 @@ class ExitRules(WireModel):
     text: EncoderRule = NeverRule()
     decoder: DecoderRule = NeverRule()
     catch_up: Literal["deferred", "copy_hidden"] = "deferred"
+    lookahead: int | None = Field(
+        default=None,
+        ge=1,
+        le=16,
+        description="Lossless: the decoder's rule drafts so many tokens, full depth checks them.",
+    )
 
 
 PolicyChoice = str | ExitRules

@@ -76,4 +76,6 @@ def describe_exits(exits: ExitConfig) -> str:
     ]
     if exits.catch_up is not CatchUp.DEFERRED:
         sites.append(exits.catch_up.value)
+    if exits.lookahead is not None:
+        sites.append(f"lookahead {exits.lookahead}")
     return ", ".join(sites) or "full depth"
