@@ -35,6 +35,7 @@ _PARENTS: dict[str, type[BaseModel]] = {
     "margin": schemas.MarginRule,
     "patience": schemas.PatienceRule,
     "shallow_exit": schemas.ShallowExitRule,
+    "palbert": schemas.PalbertRule,
     "decay": schemas.ThresholdDecay,
 }
 _UNION_TAGS = frozenset(_PARENTS) - {"decay"} | {"str"}

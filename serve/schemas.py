@@ -95,6 +95,15 @@ class ShallowExitRule(WireModel):
     min_depth: int = Field(default=1, ge=1, le=1000)
 
 
+class PalbertRule(WireModel):
+    """Leave by the learned chance of having halted by now (decoder only)."""
+
+    kind: Literal["palbert"]
+    threshold: float = Field(default=0.5, gt=0.0, lt=1.0)
+    rule: Literal["q_exit", "sample", "expectation"] = "q_exit"
+    min_depth: int = Field(default=1, ge=1, le=1000)
+
+
 EncoderRule = Annotated[NeverRule | FixedDepthRule | SimilarityRule, Field(discriminator="kind")]
 DecoderRule = Annotated[
     NeverRule
@@ -105,7 +114,8 @@ DecoderRule = Annotated[
     | EntropyRule
     | MarginRule
     | PatienceRule
-    | ShallowExitRule,
+    | ShallowExitRule
+    | PalbertRule,
     Field(discriminator="kind"),
 ]
 

@@ -22,6 +22,7 @@ from model_core.policies import (
     FixedDepthPolicy,
     MarginPolicy,
     NeverPolicy,
+    PalbertPolicy,
     PatiencePolicy,
     ShallowExitPolicy,
     SimilarityPolicy,
@@ -42,6 +43,9 @@ DECODER_POLICIES: dict[str, AnyPolicy] = {
     "margin": MarginPolicy(threshold=0.05),
     "patience": PatiencePolicy(patience=1),
     "shallow_exit": ShallowExitPolicy(threshold=0.25, depth=2),
+    "palbert": PalbertPolicy(threshold=0.6),
+    "palbert_sample": PalbertPolicy(rule="sample"),
+    "palbert_expectation": PalbertPolicy(rule="expectation"),
     "confidence_late": ConfidencePolicy(threshold=0.2, min_depth=2),
 }
 

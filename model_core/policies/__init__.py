@@ -20,6 +20,7 @@ from model_core.policies.entropy import EntropyPolicy
 from model_core.policies.fixed_depth import FixedDepthPolicy
 from model_core.policies.margin import MarginPolicy
 from model_core.policies.never import NeverPolicy
+from model_core.policies.palbert import PalbertPolicy
 from model_core.policies.patience import PatiencePolicy
 from model_core.policies.shallow_exit import ShallowExitPolicy
 from model_core.policies.similarity import SimilarityPolicy, ThresholdDecay
@@ -34,6 +35,7 @@ POLICIES: dict[str, type[ExitPolicy]] = {
     "margin": MarginPolicy,
     "patience": PatiencePolicy,
     "shallow_exit": ShallowExitPolicy,
+    "palbert": PalbertPolicy,
 }
 
 AnyPolicy = Annotated[
@@ -45,7 +47,8 @@ AnyPolicy = Annotated[
     | EntropyPolicy
     | MarginPolicy
     | PatiencePolicy
-    | ShallowExitPolicy,
+    | ShallowExitPolicy
+    | PalbertPolicy,
     Field(discriminator="kind"),
 ]
 
@@ -64,6 +67,7 @@ __all__ = [
     "KnownScore",
     "MarginPolicy",
     "NeverPolicy",
+    "PalbertPolicy",
     "PatiencePolicy",
     "ShallowExitPolicy",
     "SimilarityPolicy",

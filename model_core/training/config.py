@@ -24,6 +24,14 @@ class Objective(StrEnum):
     CIDER = "cider"
     CONTRASTIVE = "contrastive"
     CLASSIFIER = "classifier"
+    PALBERT = "palbert"
+
+
+class PriorDivergence(StrEnum):
+    """Which way round PALBERT's recipe compares halting with its prior."""
+
+    PRIOR_FIRST = "prior_first"  # KL(prior || p), the authors' code
+    PRIOR_LAST = "prior_last"  # KL(p || prior), PonderNet
 
 
 class DataConfig(FrozenConfig):
@@ -76,6 +84,9 @@ class LossConfig(FrozenConfig):
         reference_weight: Of the cross entropy of people's captions beside the CIDEr reward:
             what is drawn and not liked is pushed down without a bound, and this says where to.
         imitation_weight: Of the shallow exits' imitation of the last one in the CIDEr recipe.
+        halting_prior: Rate of the geometric prior over depths of PALBERT's recipe.
+        prior_weight: Of the divergence from it.
+        prior_divergence: Which way round that is taken.
         shallow_memory_fraction: Share of steps that see a memory from a random encoder depth,
             drawn for each modality on its own (ours: leaving early must not surprise the decoder).
     """
@@ -88,6 +99,9 @@ class LossConfig(FrozenConfig):
     sample_max_tokens: int = Field(default=18, ge=2, le=512)
     reference_weight: float = Field(default=0.0, ge=0)
     imitation_weight: float = Field(default=1.0, ge=0)
+    halting_prior: float = Field(default=0.1, gt=0, lt=1)
+    prior_weight: float = Field(default=0.5, ge=0)
+    prior_divergence: PriorDivergence = PriorDivergence.PRIOR_FIRST
     shallow_memory_fraction: float = Field(default=0.5, ge=0, le=1)
 
 

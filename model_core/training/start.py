@@ -25,13 +25,18 @@ from model_core.training.config import Objective, TrainConfig
 from model_core.training.contrastive import ContrastiveRecipe
 from model_core.training.data import TrainData, normalise_caption, read_captions, read_entailment
 from model_core.training.features import Views, stem_features
+from model_core.training.frozen import HeadsRecipe
 from model_core.training.heads import checkpoint_to_extend, trains_heads
 from model_core.training.joint import JointRecipe
+from model_core.training.palbert import PalbertRecipe
 from model_core.training.recipe import Recipe
 from model_core.training.teacher_forcing import TeacherForcing, image_tokens
 from model_core.training.text import TextRecipe
 from model_core.training.text_data import TextData, TextPairs, read_pairs, read_sentences
 
+HEADS_RECIPES: dict[Objective, type[HeadsRecipe]] = {
+    recipe.objective: recipe for recipe in (ClassifierRecipe, PalbertRecipe)
+}
 SAMPLED_PHOTOS = 500
 DEVIATION_FLOOR = 0.05  # a channel that is silent in the sample must not be blown up
 
@@ -105,8 +110,8 @@ def build_recipe(config: TrainConfig, model: UnifiedModel, tokenizer: WordPieceT
     data = TrainData(config.data, model.config, tokenizer, features, config.seed)
     if config.objective is Objective.CONTRASTIVE:
         return ContrastiveRecipe(forcing, data, config.loss)
-    if config.objective is Objective.CLASSIFIER:
-        return ClassifierRecipe(forcing, data, config, tokenizer)
+    if config.objective in HEADS_RECIPES:
+        return HEADS_RECIPES[config.objective](forcing, data, config, tokenizer)
     pairs = None
     if config.data.text_folder is not None:
         pairs = TextPairs(config.data, config.data.text_folder, model.config, tokenizer)

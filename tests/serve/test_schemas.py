@@ -25,6 +25,7 @@ RULES: dict[str, type[BaseModel]] = {
     "margin": schemas.MarginRule,
     "patience": schemas.PatienceRule,
     "shallow_exit": schemas.ShallowExitRule,
+    "palbert": schemas.PalbertRule,
 }
 
 

@@ -17,6 +17,7 @@ from model_core.policies import (
     FixedDepthPolicy,
     MarginPolicy,
     NeverPolicy,
+    PalbertPolicy,
     PatiencePolicy,
     ShallowExitPolicy,
     SimilarityPolicy,
@@ -84,6 +85,51 @@ def test_patience_counts_repeats_of_each_row_and_starts_again_after_a_change() -
         if depth == 3:
             assert decision.exit_mask.tolist() == [True, False]
     assert counts == [[0, 0], [1, 0], [2, 1], [0, 2]]
+
+
+@pytest.mark.parametrize(
+    ("policy", "thresholds", "leaves"),
+    [
+        (PalbertPolicy(threshold=0.6), [0.6, 0.6], [2, 4]),
+        # Steps 0 and 1: parts of the golden ratio, .618 and 2 x .618 - 1.
+        (PalbertPolicy(rule="sample"), [0.618, 0.236], [2, 3]),
+    ],
+    ids=["q_exit", "sample"],
+)
+def test_palbert_adds_up_the_chance_of_having_halted(
+    policy: PalbertPolicy, thresholds: list[float], leaves: list[int]
+) -> None:
+    halting = [[0.5, 0.1], [0.5, 0.1], [0.5, 0.2]]  # by depth, of two rows
+    halted = [[0.5, 0.1], [0.75, 0.19], [0.875, 0.352], [1.0, 1.0]]
+    found = [0, 0]
+    carried = None
+    for depth in (1, 2, 3, 4):
+        here = signals(depth, steps=(0, 1))
+        here.carried = carried
+        here.compute_learned = lambda kind, seen: torch.tensor(halting[seen.depth - 1])
+        decision = decide(policy, here)
+        carried = here.carried
+        torch.testing.assert_close(decision.scores, torch.tensor(halted[depth - 1]))
+        torch.testing.assert_close(
+            decision.thresholds, torch.tensor(thresholds), atol=1e-3, rtol=0.0
+        )
+        for row in (0, 1):
+            if decision.exit_mask[row] and not found[row]:
+                found[row] = depth
+    assert found == leaves
+
+
+@pytest.mark.parametrize(("rate", "depth"), [(0.9, 1), (0.5, 2), (0.02, 4)])
+def test_palbert_leaves_at_the_expected_depth(rate: float, depth: int) -> None:
+    """Of a constant rate over four depths: 1.11, 1.88 and 3.88 layers."""
+    carried = None
+    for number in (1, 2, 3, 4):
+        here = signals(number)
+        here.carried = carried
+        here.compute_learned = lambda kind, seen: torch.full((2,), rate)
+        decision = decide(PalbertPolicy(rule="expectation"), here)
+        carried = here.carried
+        assert decision.exit_mask.tolist() == [number >= depth] * 2
 
 
 def test_shallow_exit_asks_at_one_depth() -> None:
