@@ -36,6 +36,7 @@ _PARENTS: dict[str, type[BaseModel]] = {
     "patience": schemas.PatienceRule,
     "shallow_exit": schemas.ShallowExitRule,
     "palbert": schemas.PalbertRule,
+    "jei_dnn": schemas.JeiDnnRule,
     "decay": schemas.ThresholdDecay,
 }
 _UNION_TAGS = frozenset(_PARENTS) - {"decay"} | {"str"}

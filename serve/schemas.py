@@ -104,6 +104,14 @@ class PalbertRule(WireModel):
     min_depth: int = Field(default=1, ge=1, le=1000)
 
 
+class JeiDnnRule(WireModel):
+    """Leave where the learned gates make leaving likely enough (decoder only)."""
+
+    kind: Literal["jei_dnn"]
+    threshold: float = Field(default=0.5, gt=0.0, le=1.0)
+    min_depth: int = Field(default=1, ge=1, le=1000)
+
+
 EncoderRule = Annotated[NeverRule | FixedDepthRule | SimilarityRule, Field(discriminator="kind")]
 DecoderRule = Annotated[
     NeverRule
@@ -115,7 +123,8 @@ DecoderRule = Annotated[
     | MarginRule
     | PatienceRule
     | ShallowExitRule
-    | PalbertRule,
+    | PalbertRule
+    | JeiDnnRule,
     Field(discriminator="kind"),
 ]
 

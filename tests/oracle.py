@@ -20,6 +20,7 @@ from model_core.policies import (
     ConfidencePolicy,
     EntropyPolicy,
     FixedDepthPolicy,
+    JeiDnnPolicy,
     MarginPolicy,
     NeverPolicy,
     PalbertPolicy,
@@ -46,6 +47,7 @@ DECODER_POLICIES: dict[str, AnyPolicy] = {
     "palbert": PalbertPolicy(threshold=0.6),
     "palbert_sample": PalbertPolicy(rule="sample"),
     "palbert_expectation": PalbertPolicy(rule="expectation"),
+    "jei_dnn": JeiDnnPolicy(threshold=0.4),
     "confidence_late": ConfidencePolicy(threshold=0.2, min_depth=2),
 }
 

@@ -18,6 +18,7 @@ from model_core.policies.classifier import ClassifierPolicy
 from model_core.policies.confidence import ConfidencePolicy
 from model_core.policies.entropy import EntropyPolicy
 from model_core.policies.fixed_depth import FixedDepthPolicy
+from model_core.policies.jei_dnn import JeiDnnPolicy
 from model_core.policies.margin import MarginPolicy
 from model_core.policies.never import NeverPolicy
 from model_core.policies.palbert import PalbertPolicy
@@ -36,6 +37,7 @@ POLICIES: dict[str, type[ExitPolicy]] = {
     "patience": PatiencePolicy,
     "shallow_exit": ShallowExitPolicy,
     "palbert": PalbertPolicy,
+    "jei_dnn": JeiDnnPolicy,
 }
 
 AnyPolicy = Annotated[
@@ -48,7 +50,8 @@ AnyPolicy = Annotated[
     | MarginPolicy
     | PatiencePolicy
     | ShallowExitPolicy
-    | PalbertPolicy,
+    | PalbertPolicy
+    | JeiDnnPolicy,
     Field(discriminator="kind"),
 ]
 
@@ -64,6 +67,7 @@ __all__ = [
     "ExitSignals",
     "ExitSite",
     "FixedDepthPolicy",
+    "JeiDnnPolicy",
     "KnownScore",
     "MarginPolicy",
     "NeverPolicy",

@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 from model_core.policy_heads.base import PolicyHeads
 from model_core.policy_heads.classifier import AgreementClassifier
+from model_core.policy_heads.gates import UncertaintyGates
 from model_core.policy_heads.halting import HaltingLayers
 
 CLASSIFIER = "classifier"
 PALBERT = "palbert"
+JEI_DNN = "jei_dnn"
 
 
 class HeadsKind(NamedTuple):
@@ -30,6 +32,7 @@ def _trained_by(name: str) -> str:
 HEADS: dict[str, HeadsKind] = {
     CLASSIFIER: HeadsKind(AgreementClassifier, _trained_by("flickr8k-classifier")),
     PALBERT: HeadsKind(HaltingLayers, _trained_by("flickr8k-palbert")),
+    JEI_DNN: HeadsKind(UncertaintyGates, _trained_by("flickr8k-jei-dnn")),
 }
 
 
@@ -41,10 +44,12 @@ def usable_kinds(kinds: Iterable[str], learned_kinds: Collection[str]) -> list[s
 __all__ = [
     "CLASSIFIER",
     "HEADS",
+    "JEI_DNN",
     "PALBERT",
     "AgreementClassifier",
     "HaltingLayers",
     "HeadsKind",
     "PolicyHeads",
+    "UncertaintyGates",
     "usable_kinds",
 ]

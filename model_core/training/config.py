@@ -25,6 +25,14 @@ class Objective(StrEnum):
     CONTRASTIVE = "contrastive"
     CLASSIFIER = "classifier"
     PALBERT = "palbert"
+    JEI_DNN = "jei_dnn"
+
+
+class ModuleWeighting(StrEnum):
+    """How JEI-DNN's recipe weighs rows at an exit."""
+
+    PAPER_WEIGHTED = "paper_weighted"  # by the chance that they leave there
+    REPO_WEIGHTED = "repo_weighted"  # all alike, which the authors' code comes down to
 
 
 class PriorDivergence(StrEnum):
@@ -87,6 +95,11 @@ class LossConfig(FrozenConfig):
         halting_prior: Rate of the geometric prior over depths of PALBERT's recipe.
         prior_weight: Of the divergence from it.
         prior_divergence: Which way round that is taken.
+        turn_steps: Steps after which JEI-DNN's recipe turns from the exits' modules to their gates,
+            and back.
+        exit_cost_weight: What running every layer costs, in units of cross entropy, when JEI-DNN's
+            recipe asks which depth would have been best.
+        module_weighting: How it weighs rows at an exit.
         shallow_memory_fraction: Share of steps that see a memory from a random encoder depth,
             drawn for each modality on its own (ours: leaving early must not surprise the decoder).
     """
@@ -102,6 +115,9 @@ class LossConfig(FrozenConfig):
     halting_prior: float = Field(default=0.1, gt=0, lt=1)
     prior_weight: float = Field(default=0.5, ge=0)
     prior_divergence: PriorDivergence = PriorDivergence.PRIOR_FIRST
+    turn_steps: int = Field(default=20, ge=1)
+    exit_cost_weight: float = Field(default=0.3, ge=0)
+    module_weighting: ModuleWeighting = ModuleWeighting.PAPER_WEIGHTED
     shallow_memory_fraction: float = Field(default=0.5, ge=0, le=1)
 
 

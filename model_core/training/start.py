@@ -27,6 +27,7 @@ from model_core.training.data import TrainData, normalise_caption, read_captions
 from model_core.training.features import Views, stem_features
 from model_core.training.frozen import HeadsRecipe
 from model_core.training.heads import checkpoint_to_extend, trains_heads
+from model_core.training.jei_dnn import JeiDnnRecipe
 from model_core.training.joint import JointRecipe
 from model_core.training.palbert import PalbertRecipe
 from model_core.training.recipe import Recipe
@@ -35,7 +36,7 @@ from model_core.training.text import TextRecipe
 from model_core.training.text_data import TextData, TextPairs, read_pairs, read_sentences
 
 HEADS_RECIPES: dict[Objective, type[HeadsRecipe]] = {
-    recipe.objective: recipe for recipe in (ClassifierRecipe, PalbertRecipe)
+    recipe.objective: recipe for recipe in (ClassifierRecipe, PalbertRecipe, JeiDnnRecipe)
 }
 SAMPLED_PHOTOS = 500
 DEVIATION_FLOOR = 0.05  # a channel that is silent in the sample must not be blown up

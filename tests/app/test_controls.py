@@ -50,7 +50,7 @@ def test_rule_kinds_are_those_of_the_wire_format() -> None:
     assert rule_kinds("image") == ["never", "fixed_depth", "similarity"]
     assert rule_kinds("decoder") == [
         *("never", "fixed_depth", "similarity", "classifier", "confidence"),
-        *("entropy", "margin", "patience", "shallow_exit", "palbert"),
+        *("entropy", "margin", "patience", "shallow_exit", "palbert", "jei_dnn"),
     ]
 
 

@@ -26,6 +26,7 @@ RULES: dict[str, type[BaseModel]] = {
     "patience": schemas.PatienceRule,
     "shallow_exit": schemas.ShallowExitRule,
     "palbert": schemas.PalbertRule,
+    "jei_dnn": schemas.JeiDnnRule,
 }
 
 

@@ -15,6 +15,7 @@ from model_core.policies import (
     ExitPolicy,
     ExitSignals,
     FixedDepthPolicy,
+    JeiDnnPolicy,
     MarginPolicy,
     NeverPolicy,
     PalbertPolicy,
@@ -130,6 +131,23 @@ def test_palbert_leaves_at_the_expected_depth(rate: float, depth: int) -> None:
         decision = decide(PalbertPolicy(rule="expectation"), here)
         carried = here.carried
         assert decision.exit_mask.tolist() == [number >= depth] * 2
+
+
+def test_jei_dnn_shares_out_what_is_left() -> None:
+    gates = [[0.25, 0.5], [0.5, 0.75], [0.75, 0.1]]  # by depth, of two rows
+    # Row 0: .25; .5 / .75; what is left, .25, of .25. Row 1: .5; .5 of the .5 left; nothing.
+    chances = [[0.25, 0.5], [2 / 3, 1.0], [1.0, 0.0]]
+    carried = None
+    for depth in (1, 2, 3):
+        here = signals(depth)
+        here.carried = carried
+        here.compute_learned = lambda kind, seen: torch.tensor(gates[seen.depth - 1])
+        decision = decide(JeiDnnPolicy(threshold=0.6), here)
+        carried = here.carried
+        torch.testing.assert_close(
+            decision.scores, torch.tensor(chances[depth - 1]), atol=1e-5, rtol=0.0
+        )
+    assert decide(JeiDnnPolicy(), signals(4)).scores.tolist() == [1.0, 1.0]
 
 
 def test_shallow_exit_asks_at_one_depth() -> None:

@@ -25,6 +25,7 @@ def values_of(
             "captions_per_photo": 2,
             "pairs_per_batch": 3,
         },
+        "loss": {"turn_steps": 2},  # both halves of JEI-DNN's recipe have their turn
         "optim": {"learning_rate": 1e-2, "warmup_steps": 2},
         "num_steps": 6,
         "num_threads": 1,
