@@ -151,12 +151,16 @@ class TrainConfig(FrozenConfig):
         objective: The recipe.
         start_from: Checkpoint folder that gives weights and vocabulary; without it the run starts
             from the released weights.
+        mix_with: Another checkpoint of the same vocabulary; the run starts from the mean of both.
+        mix_weight: Its weight in that mean (arXiv 2109.01903: what a stage forgot comes back).
         num_trainable_stem_blocks: Last blocks of the stem that learn too; 0 freezes all of it.
     """
 
     model: str = "offramp-s"
     objective: Objective = Objective.JOINT
     start_from: Path | None = None
+    mix_with: Path | None = None
+    mix_weight: float = Field(default=0.5, gt=0, lt=1)
     num_trainable_stem_blocks: int = Field(default=0, ge=0, le=15)
     data: DataConfig = DataConfig()
     loss: LossConfig = LossConfig()

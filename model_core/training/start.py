@@ -19,6 +19,7 @@ from model_core.errors import ConfigError
 from model_core.model import UnifiedModel
 from model_core.stem import fold_batch_norms
 from model_core.tokenizer import PrunedVocabulary, WordPieceTokenizer
+from model_core.training.average import mix_weights
 from model_core.training.cider import CiderRecipe
 from model_core.training.classifier import ClassifierRecipe
 from model_core.training.config import Objective, TrainConfig
@@ -64,7 +65,10 @@ def start_model(config: TrainConfig) -> Start:
         loaded = load_checkpoint(config.start_from)
         if not trains_heads(config):
             loaded.model.policy_heads.clear()  # they belong to the weights as they were
-        return Start(_as_configured(loaded.model, model_config, config), loaded.tokenizer)
+        model = _as_configured(loaded.model, model_config, config)
+        if config.mix_with is not None:
+            mix_weights(model, load_checkpoint(config.mix_with).model, config.mix_weight)
+        return Start(model, loaded.tokenizer)
     vocabulary = build_vocabulary(config, model_config)
     model = UnifiedModel(model_config, vocabulary.tokenizer.vocabulary_size)
     if config.has_pretrained_start:
