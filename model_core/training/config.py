@@ -55,6 +55,8 @@ class DataConfig(FrozenConfig):
             premise sentence of its own.
         has_flips: Also learn from mirrored photos.
         num_crops: Also learn from this many random crops of each photo, half of them mirrored.
+        max_views: Views of a photo (itself, its mirror image, crops) that the contrastive recipe
+            encodes, before its first step.
         text_folder: Folder with text alone (captions without photos, sentence pairs), for the text
             recipe, the vocabulary, and the sentence pairs of the other recipes.
         sentences_per_batch: Sentences of one step of the text recipe.
@@ -72,6 +74,7 @@ class DataConfig(FrozenConfig):
     has_caption_premises: bool = False
     has_flips: bool = True
     num_crops: int = Field(default=0, ge=0, le=32)
+    max_views: int = Field(default=2, ge=1, le=64)
     text_folder: Path | None = None
     sentences_per_batch: int = Field(default=128, ge=1, le=4096)
     retold_fraction: float = Field(default=0.5, ge=0, le=1)

@@ -114,7 +114,7 @@ def build_recipe(config: TrainConfig, model: UnifiedModel, tokenizer: WordPieceT
         standardise_features(model, features, config.num_trainable_stem_blocks)
     data = TrainData(config.data, model.config, tokenizer, features, config.seed)
     if config.objective is Objective.CONTRASTIVE:
-        return ContrastiveRecipe(forcing, data, config.loss)
+        return ContrastiveRecipe(forcing, data, config)
     if config.objective in HEADS_RECIPES:
         return HEADS_RECIPES[config.objective](forcing, data, config, tokenizer)
     pairs = None
