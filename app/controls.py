@@ -19,11 +19,12 @@ from serve.schemas import ExitRules, PoliciesReport, PolicyChoice
 OWN = "own thresholds"
 SITES = ("image", "text", "decoder")
 NO_VALUE_KIND = "never"
-DEPTH_KIND = "fixed_depth"
+# Rules that are set by a number of layers, and the name of that number on the wire.
+LAYER_COUNTS = {"fixed_depth": "depth", "patience": "patience"}
 MAX_DEPTH_SHOWN = 24
 # Where the sliders stand before anybody moves them; the tuned values are the service's presets.
 FIRST_THRESHOLD = 0.9
-FIRST_DEPTH = 3
+FIRST_LAYER_COUNT = 3
 
 Choices = list[tuple[str, str]]
 
@@ -134,13 +135,13 @@ def open_for_own(preset: str | None) -> Any:
 
 def value_slider(site: str, kind: str) -> Any:
     """The slider a rule needs: a threshold, a number of layers, or none."""
-    if kind == DEPTH_KIND:
+    if kind in LAYER_COUNTS:
         return gr.update(
             visible=True,
             minimum=1,
             maximum=MAX_DEPTH_SHOWN,
             step=1,
-            value=FIRST_DEPTH,
+            value=FIRST_LAYER_COUNT,
             label=f"{site}: layers",
         )
     return gr.update(
@@ -179,6 +180,6 @@ def rule_fields(kind: str, value: float) -> dict[str, Any]:
     """The wire fields of one rule."""
     if kind == NO_VALUE_KIND:
         return {"kind": kind}
-    if kind == DEPTH_KIND:
-        return {"kind": kind, "depth": int(value)}
+    if kind in LAYER_COUNTS:
+        return {"kind": kind, LAYER_COUNTS[kind]: int(value)}
     return {"kind": kind, "threshold": value}

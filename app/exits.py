@@ -149,6 +149,12 @@ def score_name(rule: ScoreRule) -> str:
     names = {
         "similarity": "similarity to the layer before (cosine)",
         "confidence": "probability of the best word piece",
+        "entropy": "certainty (1 - entropy of the choice)",
+        "margin": "lead of the best word piece over the second",
+        "patience": "layers in a row that chose the same",
+        "jei_dnn": "chance of leaving here, by the gates",
+        "palbert": "chance of having halted by now",
+        "shallow_exit": "probability of the best word piece",
         "classifier": "estimated chance that full depth says the same",
         "fixed_depth": "layers run",
         "never": "score (none is asked for)",

@@ -15,7 +15,7 @@ import torch
 
 from model_core.checkpoint import save_checkpoint
 from model_core.commands.calibration import add_calibrate
-from model_core.commands.checks import add_judgments, add_retrieve
+from model_core.commands.checks import add_conformal, add_judgments, add_retrieve
 from model_core.commands.options import (
     add_command,
     add_examples,
@@ -82,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_sweep(commands)
     add_retrieve(commands)
     add_judgments(commands)
+    add_conformal(commands)
     add_report(commands)
     _add_train(commands)
     _add_prepare(commands)

@@ -136,6 +136,21 @@ class ExitConfig(FrozenConfig):
     text: AnyPolicy = NeverPolicy()
     decoder: AnyPolicy = NeverPolicy()
     catch_up: CatchUp = CatchUp.DEFERRED
+    lookahead: int | None = Field(
+        default=None,
+        ge=1,
+        le=16,
+        description="Lossless: the decoder's policy drafts so many tokens, full depth checks them.",
+    )
+
+    @model_validator(mode="after")
+    def _drafts_are_exact(self) -> Self:
+        if self.lookahead is not None and self.catch_up is not CatchUp.DEFERRED:
+            raise ValueError(
+                f"lookahead: needs catch_up '{CatchUp.DEFERRED}', got '{self.catch_up}': a draft "
+                "is checked by computing the layers that it left out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _encoder_has_no_head(self) -> Self:

@@ -36,11 +36,14 @@ class DecoderWork:
     rows_per_step: list[int] = field(default_factory=list)
 
     def count_heads(self, policy: ExitPolicy, depth: int, num_layers: int) -> None:
-        """Add what deciding one token took: a policy asks at every depth up to where it leaves."""
-        self.features_read += depth if policy.needs_features else 1
-        self.logits_read += depth if policy.needs_logits else 1
+        """Add what deciding one token took: what its policy looked at, and what was chosen from."""
+        asked = [policy.known_score(number) is None for number in range(1, depth + 1)]
+        looks = sum(asked)
+        looks_and_choice = looks + (not asked[-1])
+        self.features_read += looks_and_choice if policy.needs_features else 1
+        self.logits_read += looks_and_choice if policy.needs_logits else 1
         if policy.learned_kind:
-            self.scores_learned += min(depth, num_layers - 1)  # full depth needs no score
+            self.scores_learned += min(looks, num_layers - 1)  # full depth needs no score
 
 
 class CostModel:

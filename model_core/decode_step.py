@@ -16,7 +16,7 @@ from model_core.encode import ScoreBoard, group_rows, number_groups, take_rows
 from model_core.kv_cache import BlockContext, SlotCache
 from model_core.model import Backbone
 from model_core.pending_block import PendingBlock
-from model_core.policies import ExitPolicy, ExitSignals
+from model_core.policies import CARRIED_DTYPE, ExitPolicy, ExitSignals
 from model_core.request import Request
 
 
@@ -56,8 +56,13 @@ class DecodingStep:
         for slot, request in requests.items():
             self._max_steps[slot] = request.max_new_tokens
             self._num_beams[slot] = request.num_beams
+        self._has_drafts = any(request.exits.lookahead for request in requests.values())
         self._late_features: list[tuple[np.ndarray, Tensor]] = []
         self._beam_logits: list[tuple[np.ndarray, Tensor]] = []
+        num_carried = max(request.exits.decoder.num_carried for request in requests.values())
+        self._carried = torch.zeros(
+            num_slots, num_carried, dtype=CARRIED_DTYPE, device=self._device
+        )
         self.board = ScoreBoard(num_slots, self._num_layers)
         self._first_decisions = np.ones(num_slots, dtype=np.int64)
         self.depths = np.zeros(num_slots, dtype=np.int64)
@@ -83,7 +88,7 @@ class DecodingStep:
                 rows = rows[~leaves]
             if not len(rows):
                 break
-        if layer + 1 < self._num_layers:
+        if layer + 1 < self._num_layers or self._has_drafts:
             self._keep_states()
         self._count_work()
         self._choose_late()
@@ -127,13 +132,23 @@ class DecodingStep:
                 signals = self._signals(
                     depth, group, take_rows(hidden, places), take_rows(previous, places)
                 )
-                leaving = np.flatnonzero(self.board.decide(policy, signals, group))
+                leaving = np.flatnonzero(self._ask(policy, signals, group))
             else:
                 leaving = np.arange(len(places) if is_known else 0)
             if len(leaving):
                 leaves[places[leaving]] = True
                 states = take_rows(hidden, places[leaving])
                 self._leave(depth, group[leaving], states, signals, leaving)
+        return leaves
+
+    def _ask(self, policy: ExitPolicy, signals: ExitSignals, group: np.ndarray) -> np.ndarray:
+        """``(R,)`` True where ``group`` leaves; what the policy carries goes to the next depth."""
+        if not policy.num_carried:
+            return self.board.decide(policy, signals, group)
+        rows = torch.from_numpy(group).to(self._device)
+        signals.carried = self._carried[rows, : policy.num_carried]
+        leaves = self.board.decide(policy, signals, group)
+        self._carried[rows, : policy.num_carried] = signals.carried
         return leaves
 
     def _leave(

@@ -7,13 +7,13 @@ takes one for each of its beams, and is known by the first.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from model_core.beam import BeamSearch, RowCopy
+from model_core.beam import BeamSearch, Candidates, RowCopy
 from model_core.config import CatchUp
 from model_core.cost import CostModel
 from model_core.decode_step import DecodingStep
@@ -22,13 +22,18 @@ from model_core.request import Request
 from model_core.request_encoder import RequestEncoder
 from model_core.transcript import Transcript
 from model_core.types import Answer, StepEvent
+from model_core.verification import Draft, verify
 
 
 class SlotState(NamedTuple):
-    """What the host knows of an occupied slot; all slots of a request hold the same one."""
+    """What the host knows of an occupied slot; all slots of a request hold the same one.
+
+    ``draft`` is None for a request whose tokens count as they are chosen.
+    """
 
     search: BeamSearch
     transcript: Transcript
+    draft: Draft | None
 
     @property
     def request(self) -> Request:
@@ -85,7 +90,8 @@ class Slots:
             search = BeamSearch(
                 slots, request.max_new_tokens, self._tokenizer.end_id, request.length_penalty
             )
-            state = SlotState(search, Transcript(request, encoded))
+            draft = None if request.exits.lookahead is None else Draft()
+            state = SlotState(search, Transcript(request, encoded), draft)
             for slot in slots:
                 self._states[slot] = state
             firsts.append(slots[0])
@@ -93,7 +99,11 @@ class Slots:
 
     @torch.inference_mode()
     def step(self) -> list[StepEvent]:
-        """One token for every request that is not finished; what happened to each."""
+        """One token for every request that is not finished; what happened to each.
+
+        A request that drafts has no event until full depth has checked its drafts, and then one for
+        each token that is settled.
+        """
         unfinished = dict(self._unfinished())
         if not unfinished:
             return []
@@ -102,24 +112,55 @@ class Slots:
         decoding = DecodingStep(
             self._backbone, self.cache, {row: state.request for row, state in running.items()}
         )
-        last_token_ids = [self._last_token(running[row].search, row) for row in sorted(running)]
+        last_token_ids = [self._last_token(running[row], row) for row in sorted(running)]
         decoding.run(torch.tensor(last_token_ids).to(self._device))
-        copies = [copy for state in unfinished.values() for copy in self._advance(state, decoding)]
-        self._copy_exit_states(unfinished.values(), decoding.depths)
+        direct = {slot: state for slot, state in unfinished.items() if state.draft is None}
+        copies = [copy for state in direct.values() for copy in self._advance(state, decoding)]
+        self._copy_exit_states(direct.values(), decoding.depths)
         if copies:
             self.cache.copy_rows(*(np.array(side) for side in zip(*copies, strict=True)))
+        events = [self._event(slot, state) for slot, state in direct.items()]
+        drafting = {slot: state for slot, state in unfinished.items() if state.draft is not None}
+        events += self._draft(drafting, decoding)
         elapsed_ms = 1e3 * (self._clock() - started)
         for state in unfinished.values():
             state.transcript.decode_ms += elapsed_ms
-        return [self._event(slot, state) for slot, state in unfinished.items()]
+        return events
+
+    def _draft(self, states: Mapping[int, SlotState], decoding: DecodingStep) -> list[StepEvent]:
+        """Write down the drafts of a step; have full depth check those that are due."""
+        due: dict[int, Draft] = {}
+        for slot, (_, transcript, draft) in states.items():
+            assert draft is not None
+            transcript.add_step(decoding, [slot])
+            draft.token_ids.append(decoding.candidates[slot].token_ids[0])
+            lookahead = transcript.request.exits.lookahead or 1
+            if draft.is_due(lookahead, transcript.request.max_new_tokens, self._tokenizer.end_id):
+                due[slot] = draft
+        if not due:
+            return []
+        events = []
+        for slot, verified in verify(self._backbone, self.cache, due).items():
+            search, transcript, _ = states[slot]
+            settled = due[slot].settle(verified.choices)
+            transcript.settle(len(verified.choices) - len(settled), len(settled), verified)
+            self.cache.truncate(slot, due[slot].first)
+            for token_id in settled:
+                for beam in search.advance({slot: Candidates((token_id,), (0.0,))}).finished:
+                    depths = self.cache.computed_depths(slot)
+                    transcript.computed_depths[beam.rows] = depths
+                events.append(self._event(slot, states[slot]))
+        return events
 
     def _unfinished(self) -> Iterator[tuple[int, SlotState]]:
         for slot, state in enumerate(self._states):
             if state is not None and not state.search.is_done and slot == state.search.rows[0]:
                 yield slot, state
 
-    def _last_token(self, search: BeamSearch, row: int) -> int:
-        token_ids = search.beams[row].token_ids
+    def _last_token(self, state: SlotState, row: int) -> int:
+        if state.draft is not None and state.draft.token_ids:
+            return state.draft.token_ids[-1]
+        token_ids = state.search.beams[row].token_ids
         return token_ids[-1] if token_ids else self._tokenizer.start_id
 
     def _advance(self, state: SlotState, decoding: DecodingStep) -> list[RowCopy]:

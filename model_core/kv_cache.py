@@ -24,8 +24,8 @@ class SlotCache:
         lengths: ``(S,)`` positions fed so far.
         filled: ``(S, L)`` how many positions have keys and values at each layer; never grows with
             the layer.
-        hidden: ``(S, T, D)`` each position's states after the deepest layer it has run, while there
-            is a deeper one.
+        hidden: ``(S, T, D)`` each position's states after the deepest layer it has run; after the
+            last layer only where somebody will ask for them.
     """
 
     def __init__(
@@ -133,6 +133,11 @@ class SlotCache:
             states = self.read(block)
             self.write(layer, block, self._backbone.self_key_value(layer, states))
             self.mark_filled(layer, block)
+
+    def truncate(self, row: int, length: int) -> None:
+        """Forget the positions of ``row`` from ``length`` on."""
+        self.lengths[row] = min(self.lengths[row], length)
+        self.filled[row] = np.minimum(self.filled[row], length)
 
     def copy_rows(self, sources: np.ndarray, targets: np.ndarray) -> None:
         """Make ``targets`` copies of ``sources``: states, keys, values, and what is filled.

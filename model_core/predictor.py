@@ -16,7 +16,7 @@ from model_core.errors import ConfigError, InputError
 from model_core.generate import Slots
 from model_core.heads_file import heads_file
 from model_core.packed_weights import AUTO, pack_weights, resolve_weights
-from model_core.policies import ExitSite, FixedDepthPolicy
+from model_core.policies import ExitSite, FixedDepthPolicy, NeverPolicy
 from model_core.policy_heads import HEADS
 from model_core.preprocessing import PREPROCESSING_VERSION, prepare_pixels
 from model_core.request import MAX_LENGTH_PENALTY, MAX_NUM_BEAMS, Request
@@ -152,6 +152,8 @@ class Predictor:
         if max_new_tokens is not None and not 1 <= max_new_tokens <= limit:
             raise InputError(f"max_new_tokens: {max_new_tokens} must be between 1 and {limit}")
         _check_beams(task, task_config, num_beams, length_penalty)
+        if exits.lookahead is not None:
+            exits = _drafting(exits, task_config, num_beams)
         text_ids = self._text_ids(task, task_config, hypothesis, premise)
         side = self.model.config.stem.image_size
         return Request(
@@ -272,6 +274,18 @@ def _check_beams(task: str, config: TaskConfig, num_beams: int, length_penalty: 
         raise InputError(
             f"length_penalty: {length_penalty} must be between 0 and {MAX_LENGTH_PENALTY:g}"
         )
+
+
+def _drafting(exits: ExitConfig, config: TaskConfig, num_beams: int) -> ExitConfig:
+    """Exits of a lossless request; an answer of one label has nothing to draft."""
+    if num_beams > 1:
+        raise InputError(
+            f"num_beams: {num_beams} cannot be used with lookahead {exits.lookahead}, which drafts "
+            "greedy answers; only 1 is allowed"
+        )
+    if config.allowed_outputs:
+        return exits.model_copy(update={"decoder": NeverPolicy(), "lookahead": None})
+    return exits
 
 
 def _parse_device(device: str) -> torch.device:

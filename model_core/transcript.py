@@ -23,6 +23,7 @@ from model_core.types import (
     ExitTrace,
     TokenTrace,
 )
+from model_core.verification import Verified
 
 
 class StepRecord(NamedTuple):
@@ -71,6 +72,22 @@ class Transcript:
             self.probabilities = decoding.probabilities.get(row, {})
         self.work.rows_per_step.append(len(rows))
         self.steps.append(records)
+
+    def settle(self, num_dropped: int, num_settled: int, verified: Verified) -> None:
+        """Write down that full depth checked the newest steps, and dropped the last of them.
+
+        What was done for those that were dropped stays done; the others ran every layer in the end.
+        """
+        if num_dropped:
+            del self.steps[-num_dropped:], self.work.rows_per_step[-num_dropped:]
+        for step in self.steps[-num_settled:]:
+            for row, record in step.items():
+                step[row] = record._replace(depth=verified.num_layers)
+        self.work.positions_run += verified.positions_run
+        self.work.position_sum += verified.position_sum
+        self.work.features_read += len(verified.choices)
+        self.work.logits_read += len(verified.choices)
+        self.work.deepest = verified.num_layers
 
     def last_depth(self, beam: Beam) -> int:
         """Layers run for the newest token of a beam."""

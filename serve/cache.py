@@ -118,6 +118,7 @@ def _relevant_exits(exits: ExitConfig) -> dict[str, Any]:
             relevant[site.value] = policy.model_dump(mode="json")
     if ExitSite.DECODER.value in relevant:
         relevant["catch_up"] = CatchUp(exits.catch_up).value
+        relevant["lookahead"] = exits.lookahead
     return relevant
 
 

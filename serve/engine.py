@@ -247,7 +247,7 @@ class Engine:
             self._fail_batch(_as_service_error(error, "a decoding step failed"))
             return
         for event in events:
-            self._deliver(event, finished.get(event.slot))
+            self._deliver(event, finished[event.slot] if event.is_finished else None)
 
     def _deliver(self, event: StepEvent, answer: Answer | None) -> None:
         job = self._running[event.slot]

@@ -31,6 +31,12 @@ _PARENTS: dict[str, type[BaseModel]] = {
     "similarity": schemas.SimilarityRule,
     "classifier": schemas.ClassifierRule,
     "confidence": schemas.ConfidenceRule,
+    "entropy": schemas.EntropyRule,
+    "margin": schemas.MarginRule,
+    "patience": schemas.PatienceRule,
+    "shallow_exit": schemas.ShallowExitRule,
+    "palbert": schemas.PalbertRule,
+    "jei_dnn": schemas.JeiDnnRule,
     "decay": schemas.ThresholdDecay,
 }
 _UNION_TAGS = frozenset(_PARENTS) - {"decay"} | {"str"}

@@ -62,9 +62,69 @@ class ConfidenceRule(WireModel):
     min_depth: int = Field(default=1, ge=1, le=1000)
 
 
+class EntropyRule(WireModel):
+    """Leave when the exit head is certain enough, by its entropy (decoder only)."""
+
+    kind: Literal["entropy"]
+    threshold: float = Field(ge=0.0, le=1.0)
+    min_depth: int = Field(default=1, ge=1, le=1000)
+
+
+class MarginRule(WireModel):
+    """Leave when the best probability leads the second by enough (decoder only)."""
+
+    kind: Literal["margin"]
+    threshold: float = Field(ge=0.0, le=1.0)
+    min_depth: int = Field(default=1, ge=1, le=1000)
+
+
+class PatienceRule(WireModel):
+    """Leave when so many further layers have chosen the same (decoder only)."""
+
+    kind: Literal["patience"]
+    patience: int = Field(ge=1, le=1000)
+    min_depth: int = Field(default=1, ge=1, le=1000)
+
+
+class ShallowExitRule(WireModel):
+    """Leave at one shallow depth when confident enough there, else not at all (decoder only)."""
+
+    kind: Literal["shallow_exit"]
+    threshold: float = Field(ge=0.0, le=1.0)
+    depth: int = Field(default=2, ge=1, le=1000)
+    min_depth: int = Field(default=1, ge=1, le=1000)
+
+
+class PalbertRule(WireModel):
+    """Leave by the learned chance of having halted by now (decoder only)."""
+
+    kind: Literal["palbert"]
+    threshold: float = Field(default=0.5, gt=0.0, lt=1.0)
+    rule: Literal["q_exit", "sample", "expectation"] = "q_exit"
+    min_depth: int = Field(default=1, ge=1, le=1000)
+
+
+class JeiDnnRule(WireModel):
+    """Leave where the learned gates make leaving likely enough (decoder only)."""
+
+    kind: Literal["jei_dnn"]
+    threshold: float = Field(default=0.5, gt=0.0, le=1.0)
+    min_depth: int = Field(default=1, ge=1, le=1000)
+
+
 EncoderRule = Annotated[NeverRule | FixedDepthRule | SimilarityRule, Field(discriminator="kind")]
 DecoderRule = Annotated[
-    NeverRule | FixedDepthRule | SimilarityRule | ClassifierRule | ConfidenceRule,
+    NeverRule
+    | FixedDepthRule
+    | SimilarityRule
+    | ClassifierRule
+    | ConfidenceRule
+    | EntropyRule
+    | MarginRule
+    | PatienceRule
+    | ShallowExitRule
+    | PalbertRule
+    | JeiDnnRule,
     Field(discriminator="kind"),
 ]
 
@@ -76,6 +136,12 @@ class ExitRules(WireModel):
     text: EncoderRule = NeverRule()
     decoder: DecoderRule = NeverRule()
     catch_up: Literal["deferred", "copy_hidden"] = "deferred"
+    lookahead: int | None = Field(
+        default=None,
+        ge=1,
+        le=16,
+        description="Lossless: the decoder's rule drafts so many tokens, full depth checks them.",
+    )
 
 
 PolicyChoice = str | ExitRules

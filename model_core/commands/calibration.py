@@ -17,6 +17,7 @@ from model_core.commands.options import (
     positive,
     print_json,
     split_names,
+    split_shares,
 )
 from model_core.errors import ConfigError
 from model_core.evaluation.calibrate import Calibration, Kinds, calibrate
@@ -99,7 +100,9 @@ def _add_kinds(parser: argparse.ArgumentParser) -> None:
 
 
 def _calibrate(options: argparse.Namespace) -> None:
-    goal = Goal(_targets(options.target), options.confidence, CostMeasure(options.cost))
+    goal = Goal(
+        split_shares("--target", options.target), options.confidence, CostMeasure(options.cost)
+    )
     decoder_kinds = _kinds("--decoder-policies", options.decoder_policies, SEARCHED_DECODER_KINDS)
     encoder_kinds = _kinds("--encoder-policies", options.encoder_policies, ENCODER_KINDS)
     paths = _paths(options.write, goal)
@@ -134,13 +137,6 @@ def _print(result: Calibration, held_out: list[HeldOut], is_json: bool) -> None:
             f"held out on {item.split}, {item.target:g}: kept {item.kept.estimate:.3f} "
             f"({item.kept.lower:.3f} to {item.kept.upper:.3f})"
         )
-
-
-def _targets(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(f"--target {text!r:.80}: shares by commas, such as 0.99,0.9") from error
 
 
 def _kinds(option: str, text: str | None, allowed: tuple[str, ...]) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""The commands beside the sweeps of a benchmark: ``retrieve`` and ``judgments``."""
+"""The commands beside the sweeps of a benchmark: ``retrieve``, ``judgments``, ``conformal``."""
 
 import argparse
 import logging
@@ -16,15 +16,20 @@ from model_core.commands.options import (
     load_predictor,
     positive,
     print_json,
+    split_shares,
 )
 from model_core.config import ExitConfig, preset_exits
+from model_core.evaluation.conformal import ConformalReport, trust_of_exits
 from model_core.evaluation.examples import read_examples
 from model_core.evaluation.features import stem_features
 from model_core.evaluation.judgments import Judgments, judge_metrics
 from model_core.evaluation.points import fixed_depths
-from model_core.evaluation.results import JUDGMENTS, RETRIEVAL, write_results
+from model_core.evaluation.results import CONFORMAL, JUDGMENTS, RETRIEVAL, write_results
 from model_core.evaluation.retrieval import TASK, RetrievalResults, poolers_of, retrieve
+from model_core.evaluation.workload import Workload
 from model_core.predictor import Predictor
+
+LABEL_TASK = "entailment"
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +75,28 @@ def add_judgments(commands: Any) -> None:
     parser.set_defaults(run=_judgments)
 
 
+def add_conformal(commands: Any) -> None:
+    """``conformal``."""
+    parser = add_model_command(
+        commands,
+        "conformal",
+        "Sets of labels that hold the right one as often as asked, and how far each exit's "
+        "probabilities can be trusted.",
+        "conformal --coverages 0.9,0.95 --fit-split val --split test",
+    )
+    for option, default in (("--fit-split", "val"), ("--split", "test")):
+        parser.add_argument(option, default=default, choices=("train", "val", "test"))
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA, metavar="DIR")
+    parser.add_argument("--num-examples", type=positive, help="the first N of each split only")
+    parser.add_argument("--with-premise", action="store_true", help="show the premise sentence too")
+    parser.add_argument("--coverages", default="0.9,0.95", help="shares above 0 and below 1")
+    add_feature_cache(parser)
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help=f"write {CONFORMAL}.json into this folder"
+    )
+    parser.set_defaults(run=_conformal)
+
+
 def _retrieve(options: argparse.Namespace) -> None:
     predictor = load_predictor(options)
     depths = predictor.info.depths
@@ -109,6 +136,35 @@ def describe_retrieval(results: RetrievalResults) -> list[str]:
 def _judgments(options: argparse.Namespace) -> None:
     found = judge_metrics(options.data)
     _deliver(options, found, JUDGMENTS, describe_judgments(found))
+
+
+def _conformal(options: argparse.Namespace) -> None:
+    coverages = split_shares("--coverages", options.coverages)
+    predictor = load_predictor(options)
+
+    def workload(split: str) -> Workload:
+        examples = read_examples(
+            predictor, LABEL_TASK, options.data, split, options.with_premise, options.num_examples
+        )
+        features = stem_features(predictor, examples, options.feature_cache)
+        return Workload(predictor, LABEL_TASK, split, examples, features)
+
+    found = trust_of_exits(workload(options.fit_split), workload(options.split), coverages)
+    _deliver(options, found, CONFORMAL, describe_conformal(found))
+
+
+def describe_conformal(found: ConformalReport) -> list[str]:
+    """A line per exit."""
+    lines = []
+    for one in found.exits:
+        words = f"depth {one.depth}: accuracy {one.accuracy:.3f}, calibration error {one.ece:.3f}"
+        words += f", {one.ece_scaled:.3f} at temperature {one.temperature:.2f}"
+        sets = [
+            f"asked {part.asked:.0%}: holds it {part.coverage:.1%}, {part.mean_size:.2f} labels"
+            for part in one.sets
+        ]
+        lines.append("; ".join([words, *sets]))
+    return lines
 
 
 def _deliver(

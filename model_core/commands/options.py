@@ -99,6 +99,18 @@ def split_numbers(option: str, text: str) -> list[int]:
         raise ConfigError(f"{option} {text!r}: numbers by commas") from error
 
 
+def split_shares(option: str, text: str) -> tuple[float, ...]:
+    """Numbers by commas; whoever takes them says which are allowed.
+
+    Raises:
+        ConfigError: It is something else; the message names ``option``.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"{option} {text!r:.80}: shares by commas, such as 0.99,0.9") from error
+
+
 def split_names(option: str, text: str, allowed: Sequence[str]) -> list[str]:
     """Names by commas.
 

@@ -1,41 +1,30 @@
 """Grids of policies, from safe to cheap: what calibration searches and the sweep measures."""
 
-from collections.abc import Mapping
-
-from pydantic import TypeAdapter
+from collections.abc import Sequence
+from typing import cast
 
 from model_core.config import CatchUp, ExitConfig
 from model_core.policies import (
+    POLICIES,
     AnyPolicy,
     ExitPolicy,
     ExitSite,
-    FixedDepthPolicy,
     NeverPolicy,
     ThresholdDecay,
 )
 
-THRESHOLDS: Mapping[str, tuple[float, ...]] = {
-    "confidence": (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1),
-    "classifier": (0.99, 0.98, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.3),
-    "similarity": (0.999, 0.995, 0.99, 0.985, 0.98, 0.97, 0.95, 0.925, 0.9, 0.85, 0.8, 0.7),
-}
 FIXED_DEPTH = "fixed_depth"
-DECODER_KINDS = tuple(THRESHOLDS)
-ENCODER_KINDS = ("similarity", FIXED_DEPTH)  # an encoder has no exit head
+NUMBERS = ("threshold", "patience", "depth")  # what a policy is set by, the first it has
+FEW = 6  # settings that are all tried
 NEVER = "never"  # full depth: adds no setting
+DECODER_KINDS = tuple(kind for kind, policy in POLICIES.items() if policy.grid)
+ENCODER_KINDS = ("similarity", FIXED_DEPTH)  # an encoder has no exit head
 SEARCHED_DECODER_KINDS = (*DECODER_KINDS, FIXED_DEPTH)
-
-_POLICY: TypeAdapter[AnyPolicy] = TypeAdapter(AnyPolicy)
 
 
 def policies_of(kind: str, num_layers: int) -> list[AnyPolicy]:
     """Policies of one kind, safe to cheap; full depth is not among them."""
-    if kind == FIXED_DEPTH:
-        return [FixedDepthPolicy(depth=depth) for depth in range(num_layers - 1, 0, -1)]
-    return [
-        _POLICY.validate_python({"kind": kind, "threshold": threshold})
-        for threshold in THRESHOLDS[kind]
-    ]
+    return list(cast("Sequence[AnyPolicy]", POLICIES[kind].settings(num_layers)))
 
 
 def site_paths(
@@ -43,14 +32,13 @@ def site_paths(
 ) -> list[list[AnyPolicy]]:
     """Paths of policies of one kind at one site, each safe to cheap.
 
-    Every other threshold is fine enough to find a neighbourhood. In the decoder of a task that
-    takes several steps, similarity has a second path: MuE's falling thresholds (arXiv 2211.11152,
-    ``beta`` 0.95 and ``tau`` 1), which begin near their number and end about 0.03 below it.
+    Every other threshold of many is fine enough to find a neighbourhood. In the decoder of a task
+    that takes several steps, similarity has a second path: MuE's falling thresholds (arXiv
+    2211.11152, ``beta`` 0.95 and ``tau`` 1), which begin near their number and end about 0.03
+    below it.
     """
     policies = policies_of(kind, num_layers)
-    if kind == FIXED_DEPTH:
-        return [policies]
-    coarse = policies[1::2]
+    coarse = policies[1::2] if len(policies) > FEW else policies
     paths = [coarse]
     if site is ExitSite.DECODER and kind == "similarity" and has_steps:
         falling = {"decay": ThresholdDecay()}
@@ -62,7 +50,9 @@ def describe_policy(policy: ExitPolicy) -> str:
     """Its kind, its one number, and what else differs from the defaults in brackets."""
     values = policy.model_dump()
     words = [str(values.pop("kind"))]
-    words += [f"{values.pop(name):g}" for name in ("threshold", "depth") if name in values]
+    number = next((name for name in NUMBERS if name in values), None)
+    if number is not None:
+        words.append(f"{values.pop(number):g}")
     extras = [
         " ".join([name, *(_words(value))])
         for name, value in values.items()
@@ -86,4 +76,6 @@ def describe_exits(exits: ExitConfig) -> str:
     ]
     if exits.catch_up is not CatchUp.DEFERRED:
         sites.append(exits.catch_up.value)
+    if exits.lookahead is not None:
+        sites.append(f"lookahead {exits.lookahead}")
     return ", ".join(sites) or "full depth"

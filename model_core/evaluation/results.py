@@ -16,7 +16,8 @@ from model_core.evaluation.points import FULL
 SCHEMA_VERSION = 2
 PROJECT = Path(__file__).resolve().parents[2]
 MEASURED_CODE = ("model_core", "configs")  # what figures depend on
-JUDGMENTS, RETRIEVAL = "judgments", "retrieval"  # files of the folder that are no sweep
+JUDGMENTS, RETRIEVAL, CONFORMAL = "judgments", "retrieval", "conformal"
+NO_SWEEPS = (JUDGMENTS, RETRIEVAL, CONFORMAL)  # files that stand beside those of sweeps
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def complete_results(folder: Path) -> dict[str, SweepResults]:
     return {
         path.stem: read_results(path)
         for path in sorted(folder.glob("*.json"))
-        if not path.name.endswith(".partial.json") and path.stem not in (JUDGMENTS, RETRIEVAL)
+        if not path.name.endswith(".partial.json") and path.stem not in NO_SWEEPS
     }
 
 

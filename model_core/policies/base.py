@@ -5,14 +5,16 @@ no state of a request, so that one object serves any batch. ``score`` says how s
 higher is safer, for every policy.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
+
+CARRIED_DTYPE = torch.float32  # holds ids of word pieces exactly, whatever the model computes in
 
 
 class ExitSite(StrEnum):
@@ -40,6 +42,8 @@ class ExitSignals:
         compute_logits: Gives the ``(B, V)`` logits of these features.
         compute_learned: Gives the ``(B,)`` score of the heads that were trained for a kind of
             policy, from these signals.
+        carried: ``(B, C)`` what the policy left here one depth earlier, which its score replaces;
+            None before the first depth, and for a policy that carries nothing.
     """
 
     depth: int
@@ -52,6 +56,7 @@ class ExitSignals:
     compute_features: Callable[[], Tensor] | None = None
     compute_logits: Callable[[Tensor], Tensor] | None = None
     compute_learned: "Callable[[str, ExitSignals], Tensor] | None" = None
+    carried: Tensor | None = None
     _features: Tensor | None = field(default=None, repr=False)
     _logits: Tensor | None = field(default=None, repr=False)
     _learned: dict[str, Tensor] = field(default_factory=dict, repr=False)
@@ -60,6 +65,12 @@ class ExitSignals:
     def num_rows(self) -> int:
         """Rows in this group."""
         return self.hidden.shape[0]
+
+    def carried_from_before(self, count: int) -> Tensor:
+        """``(B, count)`` what the policy carried here; zeros where nothing has been yet."""
+        if self.carried is None:
+            return self.hidden.new_zeros(self.num_rows, count, dtype=CARRIED_DTYPE)
+        return self.carried
 
     @property
     def has_features(self) -> bool:
@@ -116,13 +127,30 @@ class KnownScore(NamedTuple):
 
 
 class ExitPolicy(BaseModel):
-    """Decides, row by row, whether to stop at a depth."""
+    """Decides, row by row, whether to stop at a depth.
+
+    A policy keeps no state of a request: what it has to remember from depth to depth is carried
+    row by row in the signals (``num_carried`` numbers).
+    """
+
+    grid: ClassVar[tuple[float, ...]] = ()
+    """Values of its one number, safe to cheap, that calibration and sweeps try."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_depth: int = Field(
         default=1, ge=1, le=1000, description="No exit before this many layers have run."
     )
+
+    @classmethod
+    def settings(cls, num_layers: int) -> Sequence[Self]:  # noqa: ARG003
+        """Policies to try on a model of that depth, safe to cheap; full depth is not among them."""
+        return [cls.model_validate({"threshold": value}) for value in cls.grid]
+
+    @property
+    def num_carried(self) -> int:
+        """How many numbers it carries from depth to depth for each row."""
+        return 0
 
     @property
     def needs_logits(self) -> bool:

@@ -4,7 +4,7 @@ Source: arXiv 2207.07061, section 3.4 (a classifier on the hidden state, trained
 intermediate prediction equals the last one); that each depth has its own is our reading.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -18,6 +18,10 @@ class ClassifierPolicy(ExitPolicy):
     It reads the hidden state, neither the exit features nor the vocabulary. The model must have
     the heads that were trained for it.
     """
+
+    grid: ClassVar[tuple[float, ...]] = (
+        *(0.99, 0.98, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.3),
+    )
 
     kind: Literal["classifier"] = "classifier"
     threshold: float = Field(

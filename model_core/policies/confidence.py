@@ -4,7 +4,7 @@ Source: arXiv 2311.08623; the abstract gives the idea, the form (one global thre
 reading.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -19,6 +19,10 @@ class ConfidencePolicy(ExitPolicy):
     The logits are computed only for rows still undecided. For a task with allowed outputs the
     softmax runs over those alone.
     """
+
+    grid: ClassVar[tuple[float, ...]] = (
+        *(0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1),
+    )
 
     kind: Literal["confidence"] = "confidence"
     threshold: float = Field(ge=0.0, le=1.0, description="Probability at which a row may leave.")

@@ -1,6 +1,7 @@
 """A fixed depth for every row: the baseline a dynamic policy has to beat."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -14,6 +15,10 @@ class FixedDepthPolicy(ExitPolicy):
     depth: int = Field(
         ge=1, le=1000, description="Layers to run; the model's own depth is the limit."
     )
+
+    @classmethod
+    def settings(cls, num_layers: int) -> Sequence[Self]:
+        return [cls(depth=depth) for depth in range(num_layers - 1, 0, -1)]
 
     def known_score(self, depth: int) -> KnownScore:
         return KnownScore(float(depth), float(self.depth))

@@ -4,7 +4,7 @@ Source: arXiv 2211.11152, section 3. We take the cosine of each sample alone, wh
 code flattens the batch into one vector.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,6 +28,10 @@ class ThresholdDecay(BaseModel):
 
 class SimilarityPolicy(ExitPolicy):
     """Leaves when the cosine of consecutive depths reaches the threshold, without the head."""
+
+    grid: ClassVar[tuple[float, ...]] = (
+        *(0.999, 0.995, 0.99, 0.985, 0.98, 0.97, 0.95, 0.925, 0.9, 0.85, 0.8, 0.7),
+    )
 
     kind: Literal["similarity"] = "similarity"
     threshold: float = Field(ge=-1.0, le=1.0, description="Cosine at which a row may leave.")

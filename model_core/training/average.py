@@ -1,7 +1,9 @@
-"""The moving average of the weights that a run ends with."""
+"""Means of weights: the moving average that a run ends with, and the mix that one starts from."""
 
 import torch
 from torch import nn
+
+from model_core.errors import ConfigError
 
 
 class WeightAverage:
@@ -35,3 +37,21 @@ class WeightAverage:
 
 def _trainable(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
     return [(name, value) for name, value in model.named_parameters() if value.requires_grad]
+
+
+@torch.no_grad()
+def mix_weights(model: nn.Module, other: nn.Module, weight: float) -> None:
+    """Move ``model`` by ``weight`` of the way to ``other``; what only one of them has stays.
+
+    Raises:
+        ConfigError: The same name has another shape in the other model.
+    """
+    theirs = other.state_dict()
+    mixed = {}  # apart from the model: tied weights have several names and must move once
+    for name, value in model.state_dict().items():
+        if name not in theirs or not value.is_floating_point():
+            continue
+        if value.shape != theirs[name].shape:
+            raise ConfigError(f"mix_with: {name} has another shape there; use a model of this run")
+        mixed[name] = value.lerp(theirs[name].to(value), weight)
+    model.load_state_dict(mixed, strict=False)

@@ -24,6 +24,22 @@ class Objective(StrEnum):
     CIDER = "cider"
     CONTRASTIVE = "contrastive"
     CLASSIFIER = "classifier"
+    PALBERT = "palbert"
+    JEI_DNN = "jei_dnn"
+
+
+class ModuleWeighting(StrEnum):
+    """How JEI-DNN's recipe weighs rows at an exit."""
+
+    PAPER_WEIGHTED = "paper_weighted"  # by the chance that they leave there
+    REPO_WEIGHTED = "repo_weighted"  # all alike, which the authors' code comes down to
+
+
+class PriorDivergence(StrEnum):
+    """Which way round PALBERT's recipe compares halting with its prior."""
+
+    PRIOR_FIRST = "prior_first"  # KL(prior || p), the authors' code
+    PRIOR_LAST = "prior_last"  # KL(p || prior), PonderNet
 
 
 class DataConfig(FrozenConfig):
@@ -39,6 +55,8 @@ class DataConfig(FrozenConfig):
             premise sentence of its own.
         has_flips: Also learn from mirrored photos.
         num_crops: Also learn from this many random crops of each photo, half of them mirrored.
+        max_views: Views of a photo (itself, its mirror image, crops) that the contrastive recipe
+            encodes, before its first step.
         text_folder: Folder with text alone (captions without photos, sentence pairs), for the text
             recipe, the vocabulary, and the sentence pairs of the other recipes.
         sentences_per_batch: Sentences of one step of the text recipe.
@@ -56,6 +74,7 @@ class DataConfig(FrozenConfig):
     has_caption_premises: bool = False
     has_flips: bool = True
     num_crops: int = Field(default=0, ge=0, le=32)
+    max_views: int = Field(default=2, ge=1, le=64)
     text_folder: Path | None = None
     sentences_per_batch: int = Field(default=128, ge=1, le=4096)
     retold_fraction: float = Field(default=0.5, ge=0, le=1)
@@ -76,6 +95,14 @@ class LossConfig(FrozenConfig):
         reference_weight: Of the cross entropy of people's captions beside the CIDEr reward:
             what is drawn and not liked is pushed down without a bound, and this says where to.
         imitation_weight: Of the shallow exits' imitation of the last one in the CIDEr recipe.
+        halting_prior: Rate of the geometric prior over depths of PALBERT's recipe.
+        prior_weight: Of the divergence from it.
+        prior_divergence: Which way round that is taken.
+        turn_steps: Steps after which JEI-DNN's recipe turns from the exits' modules to their gates,
+            and back.
+        exit_cost_weight: What running every layer costs, in units of cross entropy, when JEI-DNN's
+            recipe asks which depth would have been best.
+        module_weighting: How it weighs rows at an exit.
         shallow_memory_fraction: Share of steps that see a memory from a random encoder depth,
             drawn for each modality on its own (ours: leaving early must not surprise the decoder).
     """
@@ -88,6 +115,12 @@ class LossConfig(FrozenConfig):
     sample_max_tokens: int = Field(default=18, ge=2, le=512)
     reference_weight: float = Field(default=0.0, ge=0)
     imitation_weight: float = Field(default=1.0, ge=0)
+    halting_prior: float = Field(default=0.1, gt=0, lt=1)
+    prior_weight: float = Field(default=0.5, ge=0)
+    prior_divergence: PriorDivergence = PriorDivergence.PRIOR_FIRST
+    turn_steps: int = Field(default=20, ge=1)
+    exit_cost_weight: float = Field(default=0.3, ge=0)
+    module_weighting: ModuleWeighting = ModuleWeighting.PAPER_WEIGHTED
     shallow_memory_fraction: float = Field(default=0.5, ge=0, le=1)
 
 
@@ -121,12 +154,16 @@ class TrainConfig(FrozenConfig):
         objective: The recipe.
         start_from: Checkpoint folder that gives weights and vocabulary; without it the run starts
             from the released weights.
+        mix_with: Another checkpoint of the same vocabulary; the run starts from the mean of both.
+        mix_weight: Its weight in that mean (arXiv 2109.01903: what a stage forgot comes back).
         num_trainable_stem_blocks: Last blocks of the stem that learn too; 0 freezes all of it.
     """
 
     model: str = "offramp-s"
     objective: Objective = Objective.JOINT
     start_from: Path | None = None
+    mix_with: Path | None = None
+    mix_weight: float = Field(default=0.5, gt=0, lt=1)
     num_trainable_stem_blocks: int = Field(default=0, ge=0, le=15)
     data: DataConfig = DataConfig()
     loss: LossConfig = LossConfig()

@@ -131,7 +131,7 @@ class TrainData:
         self._config = config
         self._max_text_tokens = model_config.max_text_tokens
         self._tokenizer = tokenizer
-        self._features = features
+        self.features = features
         self.seed = seed
         self.pad_id = tokenizer.pad_id
         examples = read_captions(config.folder, "train")
@@ -157,12 +157,12 @@ class TrainData:
         """The batch of 0-based ``step``; the same for the same seed and step."""
         size = self._config.photos_per_batch
         rng = np.random.default_rng((self.seed, step))
-        photos = self._photos(step, size)
-        views = rng.integers(len(self._features), size=size)
+        photos = self.photos(step, size)
+        views = rng.integers(len(self.features), size=size)
         captions = [row for photo in photos for row in self._draw_captions(photo, rng)]
         pairs = self._draw_pairs(photos, rng)
         features = np.stack(
-            [self._features[view, photo] for view, photo in zip(views, photos, strict=True)]
+            [self.features[view, photo] for view, photo in zip(views, photos, strict=True)]
         )
         return TrainBatch(
             photos=torch.tensor(photos),
@@ -186,14 +186,18 @@ class TrainData:
             ),
         )
 
-    def _photos(self, step: int, size: int) -> list[int]:
-        # Photos come in epochs: every one is seen before any is seen again.
+    def photos(self, step: int, size: int) -> list[int]:
+        """Numbers of the photos of 0-based ``step``: every one is seen before any is again."""
         first = step * size
         chosen = []
         for place in range(first, first + size):
             epoch, offset = divmod(place, len(self._captions))
             chosen.append(int(self._epoch_order(epoch)[offset]))
         return chosen
+
+    def caption_rows(self, photo: int) -> list[list[int]]:
+        """Each caption of a photo as a text side."""
+        return [[self._tokenizer.start_id, *row] for row in self._captions[photo]]
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng((self.seed, epoch, 1)).permutation(len(self._captions))

@@ -19,19 +19,26 @@ from model_core.errors import ConfigError
 from model_core.model import UnifiedModel
 from model_core.stem import fold_batch_norms
 from model_core.tokenizer import PrunedVocabulary, WordPieceTokenizer
+from model_core.training.average import mix_weights
 from model_core.training.cider import CiderRecipe
 from model_core.training.classifier import ClassifierRecipe
 from model_core.training.config import Objective, TrainConfig
 from model_core.training.contrastive import ContrastiveRecipe
 from model_core.training.data import TrainData, normalise_caption, read_captions, read_entailment
 from model_core.training.features import Views, stem_features
+from model_core.training.frozen import HeadsRecipe
 from model_core.training.heads import checkpoint_to_extend, trains_heads
+from model_core.training.jei_dnn import JeiDnnRecipe
 from model_core.training.joint import JointRecipe
+from model_core.training.palbert import PalbertRecipe
 from model_core.training.recipe import Recipe
 from model_core.training.teacher_forcing import TeacherForcing, image_tokens
 from model_core.training.text import TextRecipe
 from model_core.training.text_data import TextData, TextPairs, read_pairs, read_sentences
 
+HEADS_RECIPES: dict[Objective, type[HeadsRecipe]] = {
+    recipe.objective: recipe for recipe in (ClassifierRecipe, PalbertRecipe, JeiDnnRecipe)
+}
 SAMPLED_PHOTOS = 500
 DEVIATION_FLOOR = 0.05  # a channel that is silent in the sample must not be blown up
 
@@ -58,7 +65,10 @@ def start_model(config: TrainConfig) -> Start:
         loaded = load_checkpoint(config.start_from)
         if not trains_heads(config):
             loaded.model.policy_heads.clear()  # they belong to the weights as they were
-        return Start(_as_configured(loaded.model, model_config, config), loaded.tokenizer)
+        model = _as_configured(loaded.model, model_config, config)
+        if config.mix_with is not None:
+            mix_weights(model, load_checkpoint(config.mix_with).model, config.mix_weight)
+        return Start(model, loaded.tokenizer)
     vocabulary = build_vocabulary(config, model_config)
     model = UnifiedModel(model_config, vocabulary.tokenizer.vocabulary_size)
     if config.has_pretrained_start:
@@ -104,9 +114,9 @@ def build_recipe(config: TrainConfig, model: UnifiedModel, tokenizer: WordPieceT
         standardise_features(model, features, config.num_trainable_stem_blocks)
     data = TrainData(config.data, model.config, tokenizer, features, config.seed)
     if config.objective is Objective.CONTRASTIVE:
-        return ContrastiveRecipe(forcing, data, config.loss)
-    if config.objective is Objective.CLASSIFIER:
-        return ClassifierRecipe(forcing, data, config, tokenizer)
+        return ContrastiveRecipe(forcing, data, config)
+    if config.objective in HEADS_RECIPES:
+        return HEADS_RECIPES[config.objective](forcing, data, config, tokenizer)
     pairs = None
     if config.data.text_folder is not None:
         pairs = TextPairs(config.data, config.data.text_folder, model.config, tokenizer)

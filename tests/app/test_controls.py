@@ -20,6 +20,7 @@ from serve.schemas import (
     ExitRules,
     FixedDepthRule,
     NeverRule,
+    PatienceRule,
     PoliciesReport,
     SimilarityRule,
 )
@@ -48,7 +49,8 @@ def test_service_that_is_down_leaves_own_thresholds(down_client: Client) -> None
 def test_rule_kinds_are_those_of_the_wire_format() -> None:
     assert rule_kinds("image") == ["never", "fixed_depth", "similarity"]
     assert rule_kinds("decoder") == [
-        *("never", "fixed_depth", "similarity", "classifier", "confidence")
+        *("never", "fixed_depth", "similarity", "classifier", "confidence"),
+        *("entropy", "margin", "patience", "shallow_exit", "palbert", "jei_dnn"),
     ]
 
 
@@ -56,7 +58,7 @@ def test_rule_that_the_model_has_no_heads_for_is_not_offered(policies: PoliciesR
     assert offered_kinds(policies, "decoder") == [
         *("never", "fixed_depth", "similarity", "confidence")
     ]
-    able = policies.model_copy(update={"kinds": [*policies.kinds, "classifier"]})
+    able = policies.model_copy(update={"kinds": rule_kinds("decoder")})
     assert offered_kinds(able, "decoder") == offered_kinds(None, "decoder") == rule_kinds("decoder")
     assert offered_kinds(able, "image") == rule_kinds("image")
 
@@ -79,6 +81,11 @@ def test_preset_goes_by_name_and_own_by_rules(own_values: tuple[Any, ...]) -> No
 def test_confidence_rule_takes_its_threshold() -> None:
     rules = own_rules(("never", 0, "never", 0, "confidence", 0.4, "deferred"))
     assert rules.decoder == ConfidenceRule(kind="confidence", threshold=0.4)
+
+
+def test_patience_rule_takes_a_number_of_layers() -> None:
+    rules = own_rules(("never", 0, "never", 0, "patience", 2.0, "deferred"))
+    assert rules.decoder == PatienceRule(kind="patience", patience=2)
 
 
 def test_threshold_out_of_range_names_the_site() -> None:

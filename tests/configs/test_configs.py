@@ -21,6 +21,9 @@ def names_of(kind: str) -> list[str]:
     return [path.stem for path in PATHS if path.parent.name == kind]
 
 
+STAGES = ("text", "joint", "cider", "poolers", "classifier", "palbert", "jei-dnn")
+
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_file_is_a_mapping_of_its_kind(path: Path) -> None:
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -40,10 +43,10 @@ def test_header_comment_gives_a_command(path: Path) -> None:
     ("kind", "names"),
     [
         ("model", {"offramp-s", "ofa-base"}),
-        ("policy", {"full", "quality", "balanced", "fast", "mue", "deed"}),
+        ("policy", {"full", "quality", "balanced", "fast", "mue", "deed", "lossless"}),
         (
             "train",
-            {"flickr8k"} | {f"flickr8k-{stage}" for stage in ("cider", "classifier")},
+            {"flickr8k"} | {f"flickr8k-{stage}" for stage in STAGES},
         ),
         ("serve", {"cpu", "gpu"}),
     ],

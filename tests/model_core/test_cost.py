@@ -15,6 +15,7 @@ from model_core.policies import (
     ConfidencePolicy,
     FixedDepthPolicy,
     NeverPolicy,
+    ShallowExitPolicy,
     SimilarityPolicy,
 )
 from model_core.predictor import Predictor
@@ -41,8 +42,11 @@ def closed_form(predictor: Predictor, request: Request, answer: Answer) -> tuple
     run += sum(copied) * flop_model(predictor).copied_key_value()
     policy = request.exits.decoder
     for token in tokens:
-        run += flops.exit_features() * (token.depth if policy.needs_features else 1)
-        run += flops.exit_logits(num_outputs) * (token.depth if policy.needs_logits else 1)
+        looks = token.depth
+        if isinstance(policy, ShallowExitPolicy):  # one look, and another choice for who stays
+            looks = 1 if token.depth == policy.depth else 2
+        run += flops.exit_features() * (looks if policy.needs_features else 1)
+        run += flops.exit_logits(num_outputs) * (looks if policy.needs_logits else 1)
         if policy.learned_kind:
             run += flops.learned_score(policy.learned_kind) * min(token.depth, 3)
     num_layers = config.num_decoder_layers

@@ -221,6 +221,23 @@ def test_judgments_need_no_model(
     assert lines[0].startswith("experts  cider: tau-c ")
 
 
+def test_conformal_reports_every_exit(
+    capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    arguments = ["--data", str(data_folder), "--checkpoint", str(tiny_checkpoint)]
+    arguments += ["--coverages", "0.5,0.6", "--fit-split", "train"]
+    result = run_json(capsys, "conformal", *arguments, "--out", str(tmp_path))
+    exits = result["exits"]
+    assert isinstance(exits, list)
+    assert [one["depth"] for one in exits] == [1, 2, 3, 4]
+    assert [part["asked"] for part in exits[0]["sets"]] == [0.5, 0.6]
+    assert json.loads((tmp_path / "conformal.json").read_text()) == result
+    assert main(["conformal", *arguments]) == 0
+    assert capsys.readouterr().out.startswith("depth 1: accuracy ")
+    assert main(["conformal", *arguments[:4], "--coverages", "1.5"]) == 1
+    assert "coverage: 1.5 must be above 0 and below 1" in capsys.readouterr().err
+
+
 def test_retrieval_without_poolers_is_left_out_only_when_asked(
     capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path, data_folder: Path, tmp_path: Path
 ) -> None:

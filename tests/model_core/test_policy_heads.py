@@ -27,6 +27,8 @@ def signals_at(depth: int, hidden: Tensor) -> ExitSignals:
         mask=None,
         steps=torch.zeros(len(hidden)),
         max_steps=torch.ones(len(hidden)),
+        compute_features=lambda: hidden,
+        compute_logits=lambda features: features[:, :3],
     )
 
 
@@ -178,8 +180,10 @@ def test_model_says_which_heads_it_has(predictor: Predictor) -> None:
     assert predictor.info.learned_kinds == tuple(HEADS)
 
 
-def test_operations_agree_with_the_counter(tiny_config: ModelConfig) -> None:
-    heads, two_rows = AgreementClassifier(tiny_config), signals_at(1, torch.zeros(2, 8))
+@pytest.mark.parametrize("kind", HEADS)
+def test_operations_agree_with_the_counter(tiny_config: ModelConfig, kind: str) -> None:
+    heads_class = HEADS[kind].heads_class
+    heads, two_rows = heads_class(tiny_config), signals_at(1, torch.zeros(2, 8))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         heads(two_rows)
-    assert counter.get_total_flops() == 2 * AgreementClassifier.flops(tiny_config)
+    assert counter.get_total_flops() == 2 * heads_class.flops(tiny_config)

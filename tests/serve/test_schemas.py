@@ -21,6 +21,12 @@ RULES: dict[str, type[BaseModel]] = {
     "similarity": schemas.SimilarityRule,
     "classifier": schemas.ClassifierRule,
     "confidence": schemas.ConfidenceRule,
+    "entropy": schemas.EntropyRule,
+    "margin": schemas.MarginRule,
+    "patience": schemas.PatienceRule,
+    "shallow_exit": schemas.ShallowExitRule,
+    "palbert": schemas.PalbertRule,
+    "jei_dnn": schemas.JeiDnnRule,
 }
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from model_core.config import ExitConfig
 from model_core.errors import ConfigError, InputError
-from model_core.evaluation import grids
 from model_core.evaluation.answer_record import AnswerRecord
 from model_core.evaluation.calibrate import Calibration, Kinds, calibrate
 from model_core.evaluation.evaluate import answer_examples
@@ -65,7 +64,7 @@ def test_planted_bad_threshold_is_not_chosen(
 ) -> None:
     # every other threshold is tried
     path = [value for threshold in (*safer, PLANTED) for value in (threshold, threshold)]
-    monkeypatch.setattr(grids, "THRESHOLDS", {"confidence": path})
+    monkeypatch.setattr(ConfidencePolicy, "grid", path)
     goal = Goal((0.85,), 0.8, LAYERS)
     trial = Part("all", AnswerRecord(workload), goal).run(PLANTED_EXITS)
     assert trial.kept.upper < 0.85, "the planted threshold has to be bad for this test"
@@ -80,7 +79,7 @@ def test_setting_that_only_looked_good_in_the_search_is_not_chosen(
     workloads: dict[str, Workload], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workload = workloads["entailment"]
-    monkeypatch.setattr(grids, "THRESHOLDS", {"confidence": (PLANTED, PLANTED)})
+    monkeypatch.setattr(ConfidencePolicy, "grid", (PLANTED, PLANTED))
     changed = {
         example.image
         for answer, example in zip(

@@ -8,7 +8,6 @@ from model_core.config import ExitConfig
 from model_core.evaluation.grids import (
     DECODER_KINDS,
     ENCODER_KINDS,
-    THRESHOLDS,
     describe_exits,
     policies_of,
     site_paths,
@@ -18,14 +17,14 @@ from model_core.policies import (
     ConfidencePolicy,
     ExitSite,
     FixedDepthPolicy,
+    PatiencePolicy,
     SimilarityPolicy,
     ThresholdDecay,
 )
 
 
-def test_every_policy_with_a_threshold_has_a_grid() -> None:
-    with_threshold = {kind for kind, cls in POLICIES.items() if "threshold" in cls.model_fields}
-    assert set(THRESHOLDS) == set(DECODER_KINDS) == with_threshold
+def test_every_dynamic_policy_has_a_grid() -> None:
+    assert set(DECODER_KINDS) == POLICIES.keys() - {"never", "fixed_depth"}
 
 
 def test_encoder_kinds_are_those_without_a_head() -> None:
@@ -33,11 +32,19 @@ def test_encoder_kinds_are_those_without_a_head() -> None:
         assert not any(policy.needs_features for policy in policies_of(kind, 4))
 
 
-@pytest.mark.parametrize("kind", THRESHOLDS)
-def test_thresholds_fall(kind: str) -> None:
-    values = [policy.threshold for policy in policies_of(kind, 4)]  # type: ignore[union-attr]
-    assert values == list(THRESHOLDS[kind])
+@pytest.mark.parametrize("kind", DECODER_KINDS)
+def test_settings_run_from_safe_to_cheap(kind: str) -> None:
+    settings = [policy.model_dump() for policy in policies_of(kind, 7)]
+    number = "patience" if kind == "patience" else "threshold"
+    values = [setting[number] for setting in settings]
+    assert values == list(POLICIES[kind].grid)
     assert all(safer > cheaper for safer, cheaper in pairwise(values))
+    assert len({str({**setting, number: None}) for setting in settings}) == 1  # all else is equal
+
+
+def test_settings_fit_the_model() -> None:
+    assert policies_of("patience", 4) == [PatiencePolicy(patience=number) for number in (3, 2, 1)]
+    assert {policy.depth for policy in policies_of("shallow_exit", 6)} == {2}  # type: ignore[union-attr]
 
 
 def test_fixed_depths_fall_from_below_full_depth() -> None:
@@ -46,7 +53,7 @@ def test_fixed_depths_fall_from_below_full_depth() -> None:
 
 def test_paths_take_every_other_threshold_and_every_fixed_depth() -> None:
     (path,) = site_paths(ExitSite.IMAGE, "similarity", 4, has_steps=True)
-    assert [policy.threshold for policy in path] == list(THRESHOLDS["similarity"][1::2])  # type: ignore[union-attr]
+    assert [policy.threshold for policy in path] == list(SimilarityPolicy.grid[1::2])  # type: ignore[union-attr]
     (depths,) = site_paths(ExitSite.DECODER, "fixed_depth", 4, has_steps=True)
     assert depths == policies_of("fixed_depth", 4)
 

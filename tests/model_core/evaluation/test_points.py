@@ -4,7 +4,7 @@ import pytest
 
 from model_core.config import CatchUp, Depths, ExitConfig, preset_exits, preset_names
 from model_core.errors import ConfigError
-from model_core.evaluation.grids import DECODER_KINDS, THRESHOLDS
+from model_core.evaluation.grids import DECODER_KINDS, policies_of
 from model_core.evaluation.points import (
     BEAMS,
     FAMILIES,
@@ -15,7 +15,7 @@ from model_core.evaluation.points import (
     families_of,
     sweep_points,
 )
-from model_core.policies import POLICIES, FixedDepthPolicy, NeverPolicy
+from model_core.policies import FixedDepthPolicy, NeverPolicy
 from model_core.policy_heads import HEADS
 
 DEPTHS = Depths(3, 6)
@@ -53,17 +53,15 @@ def test_evenly_keeps_both_ends() -> None:
     assert evenly(policies[:3], 6) == policies[:3]
 
 
-def test_every_dynamic_policy_has_a_curve_over_its_whole_grid() -> None:
-    for kind in POLICIES.keys() - {"never", "fixed_depth"}:
-        points = sweep_points([kind], "caption", DEPTHS)
-        thresholds = [point.exits.decoder.threshold for point in points]  # type: ignore[union-attr]
-        grid = THRESHOLDS[kind]
-        assert len(thresholds) == NUM_THRESHOLDS
-        assert (thresholds[0], thresholds[-1]) == (grid[0], grid[-1])
-        assert [grid.index(value) for value in thresholds] == sorted(
-            {grid.index(value) for value in thresholds}
-        )
-        assert {point.exits.image for point in points} == {NeverPolicy()}
+@pytest.mark.parametrize("kind", DECODER_KINDS)
+def test_every_dynamic_policy_has_a_curve_over_its_whole_grid(kind: str) -> None:
+    points = sweep_points([kind], "caption", DEPTHS)
+    grid = policies_of(kind, DEPTHS.decoder)
+    places = [grid.index(point.exits.decoder) for point in points]
+    assert len(places) == min(NUM_THRESHOLDS, len(grid))
+    assert (places[0], places[-1]) == (0, len(grid) - 1)
+    assert places == sorted(set(places))
+    assert {point.exits.image for point in points} == {NeverPolicy()}
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,16 @@ from model_core.policies import (
     POLICIES,
     ClassifierPolicy,
     ConfidencePolicy,
+    EntropyPolicy,
     ExitPolicy,
     ExitSignals,
     FixedDepthPolicy,
+    JeiDnnPolicy,
+    MarginPolicy,
     NeverPolicy,
+    PalbertPolicy,
+    PatiencePolicy,
+    ShallowExitPolicy,
     SimilarityPolicy,
     ThresholdDecay,
     decide,
@@ -48,6 +54,113 @@ def test_similarity_is_the_cosine_of_each_sample_over_all_its_tokens() -> None:
     previous = torch.tensor([[[1.0, 0.0], [1.0, 0.0]], [[0.0, 4.0], [0.0, 0.0]]])
     score = SimilarityPolicy(threshold=0.9).score(signals(hidden=hidden, previous=previous))
     torch.testing.assert_close(score, torch.tensor([0.5, 0.0]))
+
+
+def test_entropy_is_one_when_certain_and_zero_for_a_uniform_guess() -> None:
+    logits = torch.tensor([[50.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
+    torch.testing.assert_close(
+        EntropyPolicy(threshold=0.5).score(signals(logits=logits)), torch.tensor([1.0, 0.0])
+    )
+    two_of_four = torch.tensor([[0.0, 0.0, -50.0, -50.0]] * 2)  # half of the largest entropy
+    torch.testing.assert_close(
+        EntropyPolicy(threshold=0.5).score(signals(logits=two_of_four)), torch.tensor([0.5, 0.5])
+    )
+
+
+def test_margin_is_the_lead_of_the_best_probability() -> None:
+    logits = torch.tensor([[0.7, 0.2, 0.1], [0.4, 0.2, 0.4]]).log()
+    score = MarginPolicy(threshold=0.5).score(signals(logits=logits))
+    torch.testing.assert_close(score, torch.tensor([0.5, 0.0]))
+
+
+def test_patience_counts_repeats_of_each_row_and_starts_again_after_a_change() -> None:
+    choices = [[0, 2], [0, 1], [0, 1], [1, 1]]  # by depth, of two rows
+    counts = []
+    carried = None
+    for depth, chosen in enumerate(choices, start=1):
+        here = signals(depth, logits=torch.eye(3)[chosen])
+        here.carried = carried
+        decision = decide(PatiencePolicy(patience=2), here)
+        carried = here.carried
+        counts.append(decision.scores.tolist())
+        if depth == 3:
+            assert decision.exit_mask.tolist() == [True, False]
+    assert counts == [[0, 0], [1, 0], [2, 1], [0, 2]]
+
+
+@pytest.mark.parametrize(
+    ("policy", "thresholds", "leaves"),
+    [
+        (PalbertPolicy(threshold=0.6), [0.6, 0.6], [2, 4]),
+        # Steps 0 and 1: parts of the golden ratio, .618 and 2 x .618 - 1.
+        (PalbertPolicy(rule="sample"), [0.618, 0.236], [2, 3]),
+    ],
+    ids=["q_exit", "sample"],
+)
+def test_palbert_adds_up_the_chance_of_having_halted(
+    policy: PalbertPolicy, thresholds: list[float], leaves: list[int]
+) -> None:
+    halting = [[0.5, 0.1], [0.5, 0.1], [0.5, 0.2]]  # by depth, of two rows
+    halted = [[0.5, 0.1], [0.75, 0.19], [0.875, 0.352], [1.0, 1.0]]
+    found = [0, 0]
+    carried = None
+    for depth in (1, 2, 3, 4):
+        here = signals(depth, steps=(0, 1))
+        here.carried = carried
+        here.compute_learned = lambda kind, seen: torch.tensor(halting[seen.depth - 1])
+        decision = decide(policy, here)
+        carried = here.carried
+        torch.testing.assert_close(decision.scores, torch.tensor(halted[depth - 1]))
+        torch.testing.assert_close(
+            decision.thresholds, torch.tensor(thresholds), atol=1e-3, rtol=0.0
+        )
+        for row in (0, 1):
+            if decision.exit_mask[row] and not found[row]:
+                found[row] = depth
+    assert found == leaves
+
+
+@pytest.mark.parametrize(("rate", "depth"), [(0.9, 1), (0.5, 2), (0.02, 4)])
+def test_palbert_leaves_at_the_expected_depth(rate: float, depth: int) -> None:
+    """Of a constant rate over four depths: 1.11, 1.88 and 3.88 layers."""
+    carried = None
+    for number in (1, 2, 3, 4):
+        here = signals(number)
+        here.carried = carried
+        here.compute_learned = lambda kind, seen: torch.full((2,), rate)
+        decision = decide(PalbertPolicy(rule="expectation"), here)
+        carried = here.carried
+        assert decision.exit_mask.tolist() == [number >= depth] * 2
+
+
+def test_jei_dnn_shares_out_what_is_left() -> None:
+    gates = [[0.25, 0.5], [0.5, 0.75], [0.75, 0.1]]  # by depth, of two rows
+    # Row 0: .25; .5 / .75; what is left, .25, of .25. Row 1: .5; .5 of the .5 left; nothing.
+    chances = [[0.25, 0.5], [2 / 3, 1.0], [1.0, 0.0]]
+    carried = None
+    for depth in (1, 2, 3):
+        here = signals(depth)
+        here.carried = carried
+        here.compute_learned = lambda kind, seen: torch.tensor(gates[seen.depth - 1])
+        decision = decide(JeiDnnPolicy(threshold=0.6), here)
+        carried = here.carried
+        torch.testing.assert_close(
+            decision.scores, torch.tensor(chances[depth - 1]), atol=1e-5, rtol=0.0
+        )
+    assert decide(JeiDnnPolicy(), signals(4)).scores.tolist() == [1.0, 1.0]
+
+
+def test_shallow_exit_asks_at_one_depth() -> None:
+    logits = torch.tensor([[0.7, 0.2, 0.1], [0.4, 0.3, 0.3]]).log()
+    policy = ShallowExitPolicy(depth=2, threshold=0.5)
+    decision = decide(policy, signals(2, logits=logits))
+    assert decision.exit_mask.tolist() == [True, False]
+    torch.testing.assert_close(decision.scores, torch.tensor([0.7, 0.4]))
+    for depth in (1, 3):
+        assert policy.known_score(depth) == (0.0, 1.0)
+        unasked = signals(depth, logits=logits)
+        assert decide(policy, unasked).exit_mask.tolist() == [False, False]
+        assert not unasked.has_logits
 
 
 def test_similarity_never_asks_for_logits() -> None:

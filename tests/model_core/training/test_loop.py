@@ -207,6 +207,29 @@ def test_checkpoint_without_poolers_gets_new_ones(
     assert "contrastive_loss" in (tmp_path / "second" / "run" / "metrics.jsonl").read_text()
 
 
+def test_run_starts_from_the_mix_of_two_checkpoints(
+    data_folder: Path, model_file: Path, tmp_path: Path
+) -> None:
+    folders = [tmp_path / name for name in ("first", "second")]
+    models = []
+    for seed, folder in enumerate(folders):
+        config = train_config(data_folder, model_file, folder, num_steps=2, seed=seed)
+        trained = Trainer(config).run()
+        save_checkpoint(trained.model, trained.tokenizer, folder, torch.float32)
+        models.append(trained.model)
+    mixed = Trainer(
+        train_config(
+            *(data_folder, model_file, tmp_path / "mixed"),
+            **{"start_from": folders[0], "mix_with": folders[1], "mix_weight": 0.25},
+        )
+    ).model
+    first, second = (model.get_parameter("word_embedding.weight") for model in models)
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(
+        mixed.get_parameter("word_embedding.weight"), 0.75 * first + 0.25 * second
+    )
+
+
 def test_contrastive_recipe_trains_the_poolers_alone(
     data_folder: Path, model_file: Path, tmp_path: Path
 ) -> None:
