@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from serve.schemas import (
-    ClassifierRule,
-    ConfidenceRule,
     Cost,
+    DecoderRule,
     DecoderTrace,
+    EncoderRule,
     ExitRules,
     ExitTrace,
     FixedDepthRule,
     ModalityTrace,
     NeverRule,
-    SimilarityRule,
     TokenTrace,
 )
 
@@ -25,7 +24,7 @@ END_MARK = "(end)"
 TOKEN_SITE = "token:"
 
 # None: the trace came without the rules it was made under.
-ScoreRule = NeverRule | FixedDepthRule | SimilarityRule | ClassifierRule | ConfidenceRule | None
+ScoreRule = EncoderRule | DecoderRule | None
 
 
 class CellState(StrEnum):

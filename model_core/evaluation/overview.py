@@ -30,7 +30,7 @@ SHOWN_SHARE = (
     0.85  # of full depth's quality: what lies lower is no choice, and would flatten the rest
 )
 TIMED_BATCH = 1
-MARKERS = "ov^DPX"
+MARKERS = "ov^DPX<>ph8d"
 BLACK, GREY, GOLD = "#000000", "#8a8a8a", "#F0B000"
 
 

@@ -1,6 +1,7 @@
 """Results as figures: quality against each measure of cost, every family a curve."""
 
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,10 @@ from model_core.evaluation.tables import metric_label
 from model_core.policies import ExitSite
 
 # Okabe and Ito's palette, told apart by colour-blind readers too; fixed depths are grey.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"),
+    *("#8C564B", "#7F3C8D", "#11A579", "#A5AA99", "#882255", "#44AA99"),
+)
 GREYS = ("#222222", "#777777", "#aaaaaa")
 STYLE: dict[Any, Any] = {"svg.hashsalt": "offramp", "font.size": 9}
 
@@ -118,7 +122,7 @@ def _draw(axis: Axes, results: SweepResults, row: Row, panel: Panel) -> None:
 
 
 def _styles(families: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-    colours, greys = iter(COLOURS), iter(GREYS)
+    colours, greys = cycle(COLOURS), cycle(GREYS)
     used: dict[str, str] = {}
     styles: list[tuple[str, dict[str, Any]]] = []
     for family in families:
