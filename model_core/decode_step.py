@@ -148,7 +148,7 @@ class DecodingStep:
         rows = torch.from_numpy(group).to(self._device)
         signals.carried = self._carried[rows, : policy.num_carried]
         leaves = self.board.decide(policy, signals, group)
-        self._carried[rows, : policy.num_carried] = signals.carried
+        self._carried[rows, : policy.num_carried] = signals.carried.to(CARRIED_DTYPE)
         return leaves
 
     def _leave(

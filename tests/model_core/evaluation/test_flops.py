@@ -82,7 +82,8 @@ def shipped_shapes() -> Predictor:
     for number in range(len(vocabulary), SHIPPED_VOCABULARY):
         vocabulary[f"piece{number}"] = number
     tokenizer = WordPieceTokenizer(Tokenizer.from_str(json.dumps(content)))
-    config = load_config(CONFIG_ROOT / "model" / "offramp-s.yaml", ModelConfig)
+    overrides = ["embedding_size=0"]  # no answer uses the poolers
+    config = load_config(CONFIG_ROOT / "model" / "offramp-s.yaml", ModelConfig, overrides)
     torch.manual_seed(0)
     model = UnifiedModel(config, tokenizer.vocabulary_size).eval()
     return Predictor(LoadedCheckpoint(model, tokenizer, "random"))

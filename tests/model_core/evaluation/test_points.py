@@ -31,7 +31,7 @@ def test_everything_is_the_default() -> None:
 
 def test_families_leave_out_what_the_model_has_no_heads_for() -> None:
     left_out = {*families_of(False, DEPTHS, HEADS)} - {*families_of(False, DEPTHS, ())}
-    assert left_out == {"classifier", "classifier_copy_hidden"}
+    assert left_out == {name for kind in HEADS for name in (kind, f"{kind}_copy_hidden")}
 
 
 def test_answers_of_one_step_need_no_catch_up_and_no_search() -> None:

@@ -17,6 +17,7 @@ from model_core.evaluation.time_model import (
     priced_settings,
 )
 from model_core.evaluation.workload import Workload
+from model_core.policy_heads import HEADS
 from model_core.predictor import Predictor
 
 PRICES = {ANSWERS: 4.0, "layers": 2.0, "heads": 0.5}
@@ -74,7 +75,7 @@ def test_whatever_a_search_may_try_has_a_price(
     for kind in DECODER_KINDS:
         for encoder_kind in ENCODER_KINDS:
             encoder = policies_of(encoder_kind, 4)[1]
-            exits = ExitConfig(image=encoder, text=encoder, decoder=policies_of(kind, 4)[3])
+            exits = ExitConfig(image=encoder, text=encoder, decoder=policies_of(kind, 4)[-2])
             (answer,) = predictor.answer([workload.request(examples[0], exits)])
             assert model.ms(time_parts(exits, answer)) > 0
 
@@ -88,4 +89,4 @@ def test_policies_without_their_heads_are_not_priced(
 
     bare = Predictor.load(tiny_checkpoint, dtype="float64")
     bare.model.policy_heads.clear()
-    assert kinds(predictor) - kinds(bare) == {"classifier"}
+    assert kinds(predictor) - kinds(bare) == set(HEADS)
