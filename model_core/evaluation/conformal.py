@@ -104,40 +104,42 @@ def trust_of_exits(
     for asked in coverages:
         if not 0 < asked < 1:
             raise InputError(f"coverage: {asked} must be above 0 and below 1")
-    reports = []
     num_layers = calibration.predictor.info.num_decoder_layers
-    for depth in range(1, num_layers + 1):
-        fitted, tested = (at_depth(part, depth) for part in (calibration, held_out))
-        temperature = fit_temperature(fitted)
-        scaled_fit, scaled = fitted.at_temperature(temperature), tested.at_temperature(temperature)
-        sets = []
-        for asked in coverages:
-            is_in = scaled.probabilities >= 1 - conformal_quantile(1 - scaled_fit.of_truth, asked)
-            hits = is_in[np.arange(len(scaled.labels)), scaled.labels]
-            sets.append(
-                SetReport(
-                    asked=asked,
-                    coverage=float(hits.mean()),
-                    mean_size=float(is_in.sum(axis=1).mean()),
-                )
-            )
-        correct = tested.probabilities.argmax(axis=1) == tested.labels
-        reports.append(
-            ExitReport(
-                depth=depth,
-                accuracy=float(correct.mean()),
-                temperature=temperature,
-                ece=expected_calibration_error(tested),
-                ece_scaled=expected_calibration_error(scaled),
-                sets=tuple(sets),
-            )
-        )
+    reports = [
+        _exit_report(depth, at_depth(calibration, depth), at_depth(held_out, depth), coverages)
+        for depth in range(1, num_layers + 1)
+    ]
     return ConformalReport(
         task=held_out.task,
         fitted_on=calibration.split,
         split=held_out.split,
         num_examples=len(held_out.examples),
         exits=tuple(reports),
+    )
+
+
+def _exit_report(
+    depth: int,
+    fitted: LabelProbabilities,
+    tested: LabelProbabilities,
+    coverages: Sequence[float],
+) -> ExitReport:
+    temperature = fit_temperature(fitted)
+    scaled_fit, scaled = fitted.at_temperature(temperature), tested.at_temperature(temperature)
+    sets = []
+    for asked in coverages:
+        is_in = scaled.probabilities >= 1 - conformal_quantile(1 - scaled_fit.of_truth, asked)
+        hits = is_in[np.arange(len(scaled.labels)), scaled.labels]
+        mean_size = float(is_in.sum(axis=1).mean())
+        sets.append(SetReport(asked=asked, coverage=float(hits.mean()), mean_size=mean_size))
+    correct = tested.probabilities.argmax(axis=1) == tested.labels
+    return ExitReport(
+        depth=depth,
+        accuracy=float(correct.mean()),
+        temperature=temperature,
+        ece=expected_calibration_error(tested),
+        ece_scaled=expected_calibration_error(scaled),
+        sets=tuple(sets),
     )
 
 
