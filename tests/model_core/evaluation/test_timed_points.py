@@ -27,15 +27,15 @@ def test_full_presets_chosen_depths_and_the_cheapest_that_keep_enough() -> None:
         make_point("similarity", "poor", 0.3, 0.4),
         make_point("similarity", "poorer", 0.2, 0.5),
     ]
-    assert {point.key for point in points_to_time(results)} == {
+    assert [point.key for point in points_to_time(results)] == [
         "full: full",
         "presets: balanced",
         "fixed_decoder: depth 2",
         "fixed_decoder: depth 3",
         "fixed_decoder: depth 4",
         "fixed_text: depth 1",
+        "similarity: poor",
         "confidence: keeps 99 %",
         "confidence: keeps 95 %",
-        "similarity: poor",
         "similarity_image: image similarity 0.98",
-    }
+    ]
