@@ -189,6 +189,15 @@ class ExitPolicy(BaseModel):
         return known
 
 
+class ThresholdPolicy(ExitPolicy):
+    """A policy whose scores are all compared with one number; subclasses say its bounds."""
+
+    threshold: float
+
+    def thresholds(self, signals: ExitSignals) -> Tensor:
+        return signals.hidden.new_full((signals.num_rows,), self.threshold)
+
+
 @dataclass(frozen=True)
 class ExitDecision:
     """The outcome at one depth for a group of rows.

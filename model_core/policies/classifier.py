@@ -9,10 +9,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor
 
-from model_core.policies.base import ExitPolicy, ExitSignals
+from model_core.policies.base import ExitSignals, ThresholdPolicy
 
 
-class ClassifierPolicy(ExitPolicy):
+class ClassifierPolicy(ThresholdPolicy):
     """Leaves when the estimated chance of agreeing with full depth reaches the threshold.
 
     It reads the hidden state, neither the exit features nor the vocabulary. The model must have
@@ -36,6 +36,3 @@ class ClassifierPolicy(ExitPolicy):
         if signals.depth >= signals.num_layers:  # full depth agrees with itself
             return signals.hidden.new_ones(signals.num_rows)
         return signals.learned_score(self.kind)
-
-    def thresholds(self, signals: ExitSignals) -> Tensor:
-        return signals.hidden.new_full((signals.num_rows,), self.threshold)

@@ -10,10 +10,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from model_core.policies.base import ExitPolicy, ExitSignals
+from model_core.policies.base import ExitSignals, ThresholdPolicy
 
 
-class ConfidencePolicy(ExitPolicy):
+class ConfidencePolicy(ThresholdPolicy):
     """Leaves when the largest softmax probability reaches the threshold.
 
     The logits are computed only for rows still undecided. For a task with allowed outputs the
@@ -34,6 +34,3 @@ class ConfidencePolicy(ExitPolicy):
     def score(self, signals: ExitSignals) -> Tensor:
         logits = signals.logits()
         return (logits.amax(dim=-1) - torch.logsumexp(logits, dim=-1)).exp()
-
-    def thresholds(self, signals: ExitSignals) -> Tensor:
-        return signals.hidden.new_full((signals.num_rows,), self.threshold)

@@ -10,10 +10,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor
 
-from model_core.policies.base import ExitPolicy, ExitSignals
+from model_core.policies.base import ExitSignals, ThresholdPolicy
 
 
-class EntropyPolicy(ExitPolicy):
+class EntropyPolicy(ThresholdPolicy):
     """Leaves when ``1 - H(p) / ln V`` reaches the threshold: 1 is certain, 0 is a uniform guess."""
 
     grid: ClassVar[tuple[float, ...]] = (
@@ -32,6 +32,3 @@ class EntropyPolicy(ExitPolicy):
     def score(self, signals: ExitSignals) -> Tensor:
         log_p = signals.logits().log_softmax(dim=-1)
         return 1 + (log_p.exp() * log_p).sum(dim=-1) / math.log(log_p.shape[-1])
-
-    def thresholds(self, signals: ExitSignals) -> Tensor:
-        return signals.hidden.new_full((signals.num_rows,), self.threshold)

@@ -9,10 +9,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from model_core.policies.base import ExitPolicy, ExitSignals
+from model_core.policies.base import ExitSignals, ThresholdPolicy
 
 
-class JeiDnnPolicy(ExitPolicy):
+class JeiDnnPolicy(ThresholdPolicy):
     """Leaves where the chance of leaving now, given that the row got here, reaches the threshold.
 
     ``P_l = max(0, min(g_l, 1 - sum_{j<l} g_j))`` and ``a_l = P_l / prod_{j<l} (1 - a_j)``, cut to
@@ -47,9 +47,6 @@ class JeiDnnPolicy(ExitPolicy):
         has_left = has_left + chance * (1 - has_left)
         signals.carried = torch.stack([spent + gate, has_left], dim=1)
         return chance
-
-    def thresholds(self, signals: ExitSignals) -> Tensor:
-        return signals.hidden.new_full((signals.num_rows,), self.threshold)
 
 
 def exit_chance(gate: Tensor, spent: Tensor, has_left: Tensor) -> Tensor:

@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from torch import Tensor
 
-from model_core.policies.base import ExitPolicy, ExitSignals
+from model_core.policies.base import ExitSignals, ThresholdPolicy
 
 
-class MarginPolicy(ExitPolicy):
+class MarginPolicy(ThresholdPolicy):
     """Leaves when the largest probability leads the second by the threshold."""
 
     grid: ClassVar[tuple[float, ...]] = (
@@ -30,6 +30,3 @@ class MarginPolicy(ExitPolicy):
     def score(self, signals: ExitSignals) -> Tensor:
         best, second = signals.logits().softmax(dim=-1).topk(2, dim=-1).values.unbind(dim=-1)
         return best - second
-
-    def thresholds(self, signals: ExitSignals) -> Tensor:
-        return signals.hidden.new_full((signals.num_rows,), self.threshold)
