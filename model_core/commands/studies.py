@@ -19,11 +19,14 @@ from model_core.evaluation.features import stem_features
 from model_core.evaluation.points import (
     BEAMS,
     FAMILIES,
+    METHODS,
     ORACLE,
     PRESETS,
     families_of,
+    method_families,
     sweep_points,
 )
+from model_core.evaluation.results import TUNING, read_results
 from model_core.evaluation.sweep import NUM_TIMED, Sweep
 from model_core.evaluation.workload import Workload
 from model_core.predictor import Predictor
@@ -48,7 +51,8 @@ def add_sweep(commands: Any) -> None:
         "--policies",
         default="",
         help=f"by commas: {', '.join([*FAMILIES, PRESETS, BEAMS, ORACLE])}, single presets or YAML "
-        "files; default all that the model has heads for",
+        f"files, or {METHODS} for every family that is tuned; default all that the model has heads "
+        "for",
     )
     parser.add_argument(
         "--num-timed",
@@ -70,6 +74,7 @@ def add_report(commands: Any) -> None:
     )
     parser.add_argument("--results", type=Path, default=RESULTS_FOLDER, metavar="DIR")
     parser.add_argument("--readme", type=Path, default=Path("README.md"), metavar="FILE")
+    parser.add_argument("--methods", type=Path, default=Path("docs/methods.md"), metavar="FILE")
     parser.set_defaults(run=_report)
 
 
@@ -80,12 +85,17 @@ def _sweep(options: argparse.Namespace) -> None:
     depths = predictor.info.depths
     is_one_step = predictor.info.tasks[options.task].max_new_tokens == 1
     families = families_of(is_one_step, depths, predictor.info.learned_kinds)
+    if names == [METHODS]:
+        names = method_families(families)
     points = sweep_points(names or families, options.task, depths)
     stem = f"{options.task}-with-premise" if options.with_premise else options.task
     path = options.out / f"{stem}.json"
     workload = load_workload(options, predictor)
     has_oracle = not names or ORACLE in names
-    results = Sweep(workload, points, path, sizes, has_oracle, options.num_timed).run()
+    tuning_path = options.out / TUNING / path.name
+    tuning = read_results(tuning_path) if tuning_path.is_file() else None
+    sweep = Sweep(workload, points, path, sizes, has_oracle, options.num_timed, tuning)
+    results = sweep.run()
     if options.json:
         print_json(results)
     else:
@@ -96,7 +106,7 @@ def _report(options: argparse.Namespace) -> None:
     # Here, because it brings matplotlib, which no other command waits for.
     from model_core.evaluation.report import write_report
 
-    for path in write_report(options.results, options.readme):
+    for path in write_report(options.results, options.readme, options.methods):
         print(path)
 
 

@@ -2,15 +2,24 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from model_core.config import describe_validation_error
 from model_core.errors import InputError
+from model_core.evaluation.conformal import ConformalReport
 from model_core.evaluation.fixed_curve import MeasuredSweep
 from model_core.evaluation.judgments import Judgments
-from model_core.evaluation.results import JUDGMENTS, RETRIEVAL, complete_results
+from model_core.evaluation.results import (
+    CONFORMAL,
+    JUDGMENTS,
+    RETRIEVAL,
+    TUNING,
+    SweepResults,
+    complete_results,
+)
 from model_core.evaluation.retrieval import RetrievalResults
 from model_core.evaluation.score_file import read_scores, scores_path
 
@@ -24,11 +33,15 @@ class Findings(NamedTuple):
         sweeps: By the names of their files.
         retrieval: None where it was not measured.
         judgments: None where the metrics were not compared with ratings.
+        conformal: None where no prediction sets were measured.
+        tuning: The same sweeps on the split that methods are tuned on, by the same names.
     """
 
     sweeps: Mapping[str, MeasuredSweep]
     retrieval: RetrievalResults | None = None
     judgments: Judgments | None = None
+    conformal: ConformalReport | None = None
+    tuning: Mapping[str, SweepResults] = MappingProxyType({})
 
 
 def read_findings(folder: Path) -> Findings:
@@ -45,6 +58,8 @@ def read_findings(folder: Path) -> Findings:
         sweeps,
         _read(folder / f"{RETRIEVAL}.json", RetrievalResults),
         _read(folder / f"{JUDGMENTS}.json", Judgments),
+        _read(folder / f"{CONFORMAL}.json", ConformalReport),
+        complete_results(folder / TUNING),
     )
 
 

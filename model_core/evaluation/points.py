@@ -24,6 +24,8 @@ FIXED_JOINT, FIXED_MIXED = "fixed_joint", "fixed_mixed"
 FIXED_FAMILIES = (FIXED_DECODER, FIXED_IMAGE, FIXED_TEXT, FIXED_JOINT, FIXED_MIXED)
 COPY_SUFFIX = f"_{CatchUp.COPY_HIDDEN}"
 JOINT_SUFFIX = "_joint"
+LOSSLESS = "lossless"
+METHODS = "methods"
 PRESETS = "presets"
 BEAMS = "beams"
 ORACLE = "oracle"
@@ -31,6 +33,8 @@ ORACLE = "oracle"
 NUM_THRESHOLDS = 6  # of a decoder policy, or of one at all three sites
 NUM_ENCODER_THRESHOLDS = 3  # of a policy at one modality
 NUM_BEAMS = 5
+COPIED_KINDS = ("similarity", "confidence")  # MuE and CALM, whose rule it is
+DRAFT_DEPTHS, LOOKAHEADS = (1, 2), (2, 4)
 
 
 class SweepPoint(NamedTuple):
@@ -77,6 +81,15 @@ def _diagonal(depths: Depths) -> list[tuple[int, ...]]:
     ]
 
 
+def _lossless(depths: Depths) -> list[ExitConfig]:
+    """Drafts of shallow fixed depths, checked by full depth."""
+    drafts = [depth for depth in DRAFT_DEPTHS if depth < depths.decoder]
+    return [
+        ExitConfig(decoder=FixedDepthPolicy(depth=depth), lookahead=lookahead)
+        for depth, lookahead in product(drafts, LOOKAHEADS)
+    ]
+
+
 def _at_depths(encoder_depth: int, decoder_depth: int) -> ExitConfig:
     encoder = FixedDepthPolicy(depth=encoder_depth)
     return ExitConfig(image=encoder, text=encoder, decoder=FixedDepthPolicy(depth=decoder_depth))
@@ -115,11 +128,13 @@ def _families() -> dict[str, Family]:
         FIXED_TEXT: _fixed_text,
         FIXED_JOINT: _fixed_joint,
         FIXED_MIXED: _fixed_mixed,
+        LOSSLESS: _lossless,
     }
     for kind in DECODER_KINDS:
         exact = _grid(kind, NUM_THRESHOLDS, lambda policy: ExitConfig(decoder=policy))
         families[kind] = exact
-        families[f"{kind}{COPY_SUFFIX}"] = _copied(exact)
+        if kind in COPIED_KINDS:
+            families[f"{kind}{COPY_SUFFIX}"] = _copied(exact)
     for kind in ENCODER_KINDS:
         if kind != FIXED_DEPTH:
             families[f"{kind}_{ExitSite.IMAGE}"] = _grid(
@@ -148,10 +163,21 @@ def families_of(is_one_step: bool, depths: Depths, learned_kinds: Collection[str
         depths: Layers of the model.
         learned_kinds: Kinds of policy that the model has heads for; others are left out.
     """
-    usable = [*_usable_families(depths, learned_kinds), PRESETS]
+    usable = _usable_families(depths, learned_kinds)
     if is_one_step:
-        return [name for name in usable if not name.endswith(COPY_SUFFIX)]
-    return [*usable, BEAMS]
+        needs_steps = (LOSSLESS, *(name for name in usable if name.endswith(COPY_SUFFIX)))
+        return [*(name for name in usable if name not in needs_steps), PRESETS]
+    return [*usable, PRESETS, BEAMS]
+
+
+def method_families(families: Sequence[str]) -> list[str]:
+    """Of these families those that are tuned on another split: one setting each is reported."""
+    return [
+        name
+        for name in families
+        if name not in (PRESETS, BEAMS, ORACLE, LOSSLESS, FIXED_TEXT)
+        and not name.endswith(COPY_SUFFIX)
+    ]
 
 
 def sweep_points(selection: Sequence[str], task: str, depths: Depths) -> list[SweepPoint]:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from model_core.errors import InputError
 from model_core.evaluation.bars import LARGE_BATCH, SHARES, SMALL_BATCH
+from model_core.evaluation.conformal import ConformalReport
 from model_core.evaluation.findings import Findings, read_findings
 from model_core.evaluation.fixed_curve import MeasuredSweep
 from model_core.evaluation.intervals import CONFIDENCE
+from model_core.evaluation.method_table import method_sections
 from model_core.evaluation.overview import OVERVIEWS, save_overview
 from model_core.evaluation.plots import save_figure
 from model_core.evaluation.points import (
@@ -27,6 +29,7 @@ from model_core.evaluation.results import PointResult, SweepResults
 from model_core.evaluation.tables import (
     bar_table,
     catch_up_table,
+    conformal_table,
     cost_table,
     judgment_table,
     metric_table,
@@ -49,11 +52,16 @@ CONSTANT_TEXT = (
 )
 
 
-def write_report(folder: Path, readme: Path) -> list[Path]:
-    """Figures beside the results, the page above them, the block in the README; what was written.
+def write_report(folder: Path, readme: Path, methods: Path | None = None) -> list[Path]:
+    """Figures beside the results, the page above them, the blocks in other pages; what was written.
+
+    Args:
+        folder: Of the results.
+        readme: Its block gets the chosen rows.
+        methods: The page of methods, whose block gets their tables; None leaves it out.
 
     Raises:
-        InputError: The folder holds no finished sweep, or the README has no block to fill.
+        InputError: The folder holds no finished sweep, or a page has no block to fill.
     """
     findings = read_findings(folder)
     if not findings.sweeps:
@@ -68,9 +76,33 @@ def write_report(folder: Path, readme: Path) -> list[Path]:
     page = folder.parent / f"{folder.name}.md"
     page.write_text(results_page(findings, folder.name), encoding="utf-8")
     link = Path(os.path.relpath(folder, readme.parent)).as_posix()
-    text = fill_block(readme.read_text(encoding="utf-8"), readme_block(findings, link))
-    readme.write_text(text, encoding="utf-8")
-    return [*written, page, readme]
+    blocks = {readme: readme_block(findings, link)}
+    if methods is not None:
+        blocks[methods] = methods_block(findings)
+    for path, block in blocks.items():
+        path.write_text(fill_block(path.read_text(encoding="utf-8"), block), encoding="utf-8")
+    return [*written, page, *blocks]
+
+
+def methods_block(findings: Findings) -> str:
+    """The tables of all methods, and what the exits' probabilities are worth."""
+    lines = method_sections(findings.sweeps, findings.tuning)
+    if findings.conformal:
+        lines += _conformal_section(findings.conformal)
+    return "\n".join(lines).strip("\n")
+
+
+def _conformal_section(found: ConformalReport) -> list[str]:
+    return [
+        "### How far the exits' probabilities can be trusted",
+        "",
+        f"{found.task.capitalize()}, {found.num_examples} examples of {found.split}; temperature "
+        f"and quantiles are from {found.fitted_on}. A prediction set should hold the right label "
+        "as often as asked.",
+        "",
+        *conformal_table(found),
+        "",
+    ]
 
 
 def fill_block(text: str, block: str) -> str:

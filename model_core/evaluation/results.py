@@ -17,6 +17,7 @@ SCHEMA_VERSION = 2
 PROJECT = Path(__file__).resolve().parents[2]
 MEASURED_CODE = ("model_core", "configs")  # what figures depend on
 JUDGMENTS, RETRIEVAL, CONFORMAL = "judgments", "retrieval", "conformal"
+TUNING = "tuning"  # folder of the sweeps that settings are chosen on
 NO_SWEEPS = (JUDGMENTS, RETRIEVAL, CONFORMAL)  # files that stand beside those of sweeps
 
 

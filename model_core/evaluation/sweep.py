@@ -60,6 +60,7 @@ class Sweep:
         batch_sizes: Sequence[int] = (),
         has_oracle: bool = True,
         num_timed: int = NUM_TIMED,
+        tuning: SweepResults | None = None,
     ) -> None:
         """Find what is already measured.
 
@@ -70,6 +71,7 @@ class Sweep:
             batch_sizes: To measure times at; none leaves times out.
             has_oracle: True adds the oracle of each exit site.
             num_timed: Examples that times are measured on; at least the largest batch.
+            tuning: A sweep of another split that says which points are worth their time.
 
         Raises:
             InputError: There are fewer examples than the largest batch.
@@ -77,6 +79,7 @@ class Sweep:
         self._workload, self._path, self._batch_sizes = workload, path, batch_sizes
         self._points = [REFERENCE, *points]
         self._sites = list(ExitSite) if has_oracle else []
+        self._tuning = tuning
         self._timed = workload.examples[: max([num_timed, *batch_sizes])]
         if batch_sizes and len(self._timed) < max(batch_sizes):
             raise InputError(
@@ -192,9 +195,8 @@ class Sweep:
 
     def _measure_times(self) -> None:
         wanted = set(self._batch_sizes)
-        missing = [
-            point for point in points_to_time(self._results) if not wanted <= set(point.times)
-        ]
+        chosen = points_to_time(self._results, self._tuning)
+        missing = [point for point in chosen if not wanted <= set(point.times)]
         for start in range(0, len(missing), POINTS_PER_BENCHMARK):
             self._time(missing[start : start + POINTS_PER_BENCHMARK])
             self._save()

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from model_core.config import CatchUp
 from model_core.evaluation.bars import MEASURES, MISSING, REMAINING, bar_rows, percent
+from model_core.evaluation.conformal import ConformalReport
 from model_core.evaluation.intervals import MetricEstimate
 from model_core.evaluation.judgments import Judgments
 from model_core.evaluation.points import BEAMS, COPY_SUFFIX, FULL, ORACLE, PRESETS
@@ -105,6 +106,21 @@ def retrieval_table(results: RetrievalResults) -> list[str]:
         for found in (point.text_to_image, point.image_to_text):
             cells += [*(f"{found.at[cut]:.3f}" for cut in CUTS), f"{found.median_rank:g}"]
         rows.append([*cells, f"{point.image_depth:.2f} / {point.text_depth:.2f}"])
+    return table(headings, rows)
+
+
+def conformal_table(report: ConformalReport) -> list[str]:
+    """Calibration error of every exit before and after its temperature, and its sets."""
+    headings = ["decoder depth", "accuracy", "calibration error", "temperature", "error then"]
+    for one in report.exits[0].sets:
+        headings += [f"{one.asked:.0%} asked, held", "labels in a set"]
+    rows = []
+    for found in report.exits:
+        cells = [str(found.depth), f"{found.accuracy:.3f}", f"{found.ece:.3f}"]
+        cells += [f"{found.temperature:.2f}", f"{found.ece_scaled:.3f}"]
+        for one in found.sets:
+            cells += [percent(one.coverage), f"{one.mean_size:.2f}"]
+        rows.append(cells)
     return table(headings, rows)
 
 

@@ -4,6 +4,7 @@ Quality and counted work are cheap; a time needs every setting beside full depth
 every batch size.
 """
 
+from model_core.evaluation.family_choice import cheapest, tuned
 from model_core.evaluation.points import (
     COPY_SUFFIX,
     FAMILIES,
@@ -14,47 +15,43 @@ from model_core.evaluation.points import (
     PRESETS,
 )
 from model_core.evaluation.results import PointResult, SweepResults
-from model_core.policies import FixedDepthPolicy
 
 TIMED_FIXED_FAMILIES = (FIXED_DECODER, FIXED_IMAGE, FIXED_JOINT)
-TIMED_DEPTHS = (2, 3, 4)
 TIMED_SHARES = (0.99, 0.95)  # of full depth's quality
 
 
-def points_to_time(results: SweepResults) -> list[PointResult]:
-    """Full depth, presets, some fixed depths, and of every other family what keeps a share.
+def points_to_time(results: SweepResults, tuning: SweepResults | None = None) -> list[PointResult]:
+    """Full depth, presets, fixed depths, and of every other family what keeps a share.
 
-    Of those: the cheapest point (in operations, then in layers) that keeps each of
-    ``TIMED_SHARES``, or the best where none keeps any. Not the approximate catch-up rule, which is
-    shown for its quality, and not beams.
+    Of those: the cheapest point that keeps each of ``TIMED_SHARES``, or the best where none keeps
+    any. Not the approximate catch-up rule, which is shown for its quality, and not beams.
+
+    Args:
+        results: The sweep.
+        tuning: The same families on another split, on which those points are chosen; chosen on
+            the sweep itself when None.
     """
     chosen = [*results.family(FULL), *results.family(PRESETS)]
     for family in FAMILIES:
         points = results.family(family)
         if family in TIMED_FIXED_FAMILIES:
-            chosen += [point for point in points if _has_timed_depth(point)]
+            chosen += points
         elif points and not family.endswith(COPY_SUFFIX):
-            chosen += _cheapest(results, points)
+            chosen += _representatives(results, tuning, family)
     return chosen
 
 
-def _has_timed_depth(point: PointResult) -> bool:
-    assert point.exits is not None
-    depths = {
-        policy.depth
-        for policy in (point.exits.image, point.exits.decoder)
-        if isinstance(policy, FixedDepthPolicy)
-    }
-    return bool(depths) and max(depths) in TIMED_DEPTHS
-
-
-def _cheapest(results: SweepResults, points: list[PointResult]) -> list[PointResult]:
-    quality = {point.key: point.metrics[results.metric].value for point in points}
-    full = results.full.metrics[results.metric].value
-    found: dict[str, PointResult] = {}
-    for share in TIMED_SHARES:
-        keeping = [point for point in points if quality[point.key] >= share * full]
-        if keeping:
-            best = max(keeping, key=lambda point: (point.saving.flops, point.saving.layers))
-            found[best.key] = best
-    return list(found.values()) or [max(points, key=lambda point: quality[point.key])]
+def _representatives(
+    results: SweepResults, tuning: SweepResults | None, family: str
+) -> list[PointResult]:
+    points = results.family(family)
+    found = [
+        cheapest(results, points, share)
+        if tuning is None
+        else tuned(results, tuning, family, share)
+        for share in TIMED_SHARES
+    ]
+    kept = {point.key: point for point in found if point is not None}
+    return list(kept.values()) or [
+        max(points, key=lambda point: point.metrics[results.metric].value)
+    ]

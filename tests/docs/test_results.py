@@ -10,6 +10,7 @@ from model_core.evaluation.report import (
     BEGIN,
     END,
     block_of,
+    methods_block,
     overviews,
     readme_block,
     results_page,
@@ -43,6 +44,11 @@ def test_readme_says_what_the_results_say(findings: Findings) -> None:
 def test_page_says_what_the_results_say(findings: Findings) -> None:
     text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     assert text == results_page(findings, "results"), "run: python -m model_core report"
+
+
+def test_methods_say_what_the_results_say(findings: Findings) -> None:
+    text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert block_of(text) == methods_block(findings), "run: python -m model_core report"
 
 
 def test_every_result_has_its_figure(findings: Findings) -> None:

@@ -12,7 +12,7 @@ def fixed(family: str, depth: int, **sites: FixedDepthPolicy) -> PointResult:
     return point.model_copy(update={"exits": ExitConfig.model_validate(sites)})
 
 
-def test_full_presets_chosen_depths_and_the_cheapest_that_keep_enough() -> None:
+def test_full_presets_fixed_depths_and_the_cheapest_that_keep_enough() -> None:
     results = make_results()
     results.points = [point for point in results.points if not point.family.startswith("fixed")]
     for depth in range(1, 6):
@@ -30,12 +30,19 @@ def test_full_presets_chosen_depths_and_the_cheapest_that_keep_enough() -> None:
     assert [point.key for point in points_to_time(results)] == [
         "full: full",
         "presets: balanced",
-        "fixed_decoder: depth 2",
-        "fixed_decoder: depth 3",
-        "fixed_decoder: depth 4",
+        *(f"fixed_decoder: depth {depth}" for depth in range(1, 6)),
         "fixed_text: depth 1",
         "similarity: poor",
         "confidence: keeps 99 %",
         "confidence: keeps 95 %",
         "similarity_image: image similarity 0.98",
     ]
+
+
+def test_points_are_those_that_keep_enough_on_the_tuning_split() -> None:
+    results, tuning = make_results(), make_results()
+    chosen = [point.key for point in points_to_time(results) if point.family == "confidence"]
+    assert chosen == ["confidence: decoder confidence 0.8", "confidence: decoder confidence 0.4"]
+    tuning.points[4] = make_point("confidence", "decoder confidence 0.4", 0.4, 0.3)
+    tuned = [point.key for point in points_to_time(results, tuning) if point.family == "confidence"]
+    assert tuned == ["confidence: decoder confidence 0.8"]
