@@ -35,7 +35,7 @@ from model_core.evaluation.tables import (
     metric_table,
     retrieval_table,
 )
-from model_core.evaluation.verdicts import EXPLANATION, verdicts
+from model_core.evaluation.verdicts import EXPLANATION, verdict, verdicts
 from model_core.policies import ExitSite
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
@@ -146,7 +146,8 @@ def readme_block(findings: Findings, folder: str) -> str:
     return "\n".join(
         [
             *lines,
-            f"Every point, every metric, and how far the metrics rank as people do: "
+            f"Which method when: [methods.md]({Path(folder).parent.as_posix()}/methods.md). Every "
+            "point, every metric, and how far the metrics rank as people do: "
             f"[{folder}.md]({folder}.md).",
         ]
     )
@@ -159,7 +160,9 @@ def _readme_sweep(sweep: MeasuredSweep) -> list[str]:
     lines += [*cost_table(results, _chosen(results), sizes), ""]
     if results.has_constant_text:
         lines += [CONSTANT_TEXT, ""]
-    return [*lines, "Against the fixed depths:", "", *verdicts(sweep, sizes), ""]
+    if results.family(PRESETS):
+        lines += [f"Against the fixed depths: {verdict(sweep, PRESETS, sizes)}", ""]
+    return lines
 
 
 def _chosen(results: SweepResults) -> list[PointResult]:

@@ -81,7 +81,5 @@ class HeadsRecipe:
         return signals, packing.pack(targets)
 
     def _label_signals(self, batch: TrainBatch, image: Tensor, depths: Depths) -> list[ExitSignals]:
-        text_mask = batch.pair_texts != self._data.pad_id
-        text = self._forcing.encode_text(batch.pair_texts, text_mask, depths.text)
-        memory = self._forcing.memory(image.index_select(0, batch.pair_photos), text, text_mask)
+        memory = self._forcing.pair_memory(image, batch, self._data.pad_id, depths.text)
         return self._forcing.label_signals(memory)

@@ -76,9 +76,7 @@ class JointRecipe:
         return self._forcing.memory(image, text.expand(len(image), -1, -1), None)
 
     def _entailment_loss(self, batch: TrainBatch, image: Tensor, depths: Depths) -> Tensor:
-        text_mask = batch.pair_texts != self._data.pad_id
-        text = self._forcing.encode_text(batch.pair_texts, text_mask, depths.text)
-        memory = self._forcing.memory(image.index_select(0, batch.pair_photos), text, text_mask)
+        memory = self._forcing.pair_memory(image, batch, self._data.pad_id, depths.text)
         return self._forcing.label_loss(batch.pair_labels, memory, depths.decoder)
 
     def _text_loss(self, pairs: DrawnPairs, depths: Depths, device: torch.device) -> Tensor:

@@ -14,7 +14,7 @@ from model_core.layers import Packing, TeacherForcedContext
 from model_core.model import UnifiedModel
 from model_core.policies import ExitSignals
 from model_core.training.config import LossConfig
-from model_core.training.data import IGNORED_TARGET
+from model_core.training.data import IGNORED_TARGET, TrainBatch
 from model_core.training.losses import caption_loss, deep_supervision
 
 
@@ -87,6 +87,12 @@ class TeacherForcing:
         mask = token_ids != pad_id
         text = self.encode_text(token_ids, mask, depth)
         return self.memory(text[:, :0], text, mask)
+
+    def pair_memory(self, image: Tensor, batch: TrainBatch, pad_id: int, depth: int) -> Memory:
+        """The memory of a batch's entailment pairs beside ``(B, Ti, D)`` states of its photos."""
+        mask = batch.pair_texts != pad_id
+        text = self.encode_text(batch.pair_texts, mask, depth)
+        return self.memory(image.index_select(0, batch.pair_photos), text, mask)
 
     def memory(self, image: Tensor, text: Tensor, text_mask: Tensor | None) -> Memory:
         """The joined memory of both modalities; ``text_mask`` is None when all is real."""
