@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from model_core.checkpoint import default_checkpoint
 from model_core.commands.options import (
     add_command,
     add_examples,
@@ -75,6 +76,9 @@ def add_report(commands: Any) -> None:
     parser.add_argument("--results", type=Path, default=RESULTS_FOLDER, metavar="DIR")
     parser.add_argument("--readme", type=Path, default=Path("README.md"), metavar="FILE")
     parser.add_argument("--methods", type=Path, default=Path("docs/methods.md"), metavar="FILE")
+    parser.add_argument(
+        "--card", type=Path, default=default_checkpoint() / "MODEL_CARD.md", metavar="FILE"
+    )
     parser.set_defaults(run=_report)
 
 
@@ -106,7 +110,7 @@ def _report(options: argparse.Namespace) -> None:
     # Here, because it brings matplotlib, which no other command waits for.
     from model_core.evaluation.report import write_report
 
-    for path in write_report(options.results, options.readme, options.methods):
+    for path in write_report(options.results, options.readme, options.methods, options.card):
         print(path)
 
 

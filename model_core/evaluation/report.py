@@ -15,6 +15,7 @@ from model_core.evaluation.findings import Findings, read_findings
 from model_core.evaluation.fixed_curve import MeasuredSweep
 from model_core.evaluation.intervals import CONFIDENCE
 from model_core.evaluation.method_table import method_sections
+from model_core.evaluation.model_card import card_block
 from model_core.evaluation.overview import OVERVIEWS, save_overview
 from model_core.evaluation.plots import save_figure
 from model_core.evaluation.points import (
@@ -52,13 +53,16 @@ CONSTANT_TEXT = (
 )
 
 
-def write_report(folder: Path, readme: Path, methods: Path | None = None) -> list[Path]:
+def write_report(
+    folder: Path, readme: Path, methods: Path | None = None, card: Path | None = None
+) -> list[Path]:
     """Figures beside the results, the page above them, the blocks in other pages; what was written.
 
     Args:
         folder: Of the results.
         readme: Its block gets the chosen rows.
         methods: The page of methods, whose block gets their tables; None leaves it out.
+        card: The model card, whose block gets what was measured; None leaves it out.
 
     Raises:
         InputError: The folder holds no finished sweep, or a page has no block to fill.
@@ -79,6 +83,8 @@ def write_report(folder: Path, readme: Path, methods: Path | None = None) -> lis
     blocks = {readme: readme_block(findings, link)}
     if methods is not None:
         blocks[methods] = methods_block(findings)
+    if card is not None:
+        blocks[card] = card_block(findings)
     for path, block in blocks.items():
         path.write_text(fill_block(path.read_text(encoding="utf-8"), block), encoding="utf-8")
     return [*written, page, *blocks]

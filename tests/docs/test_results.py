@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from model_core.checkpoint import default_checkpoint
 from model_core.evaluation.findings import Findings, read_findings
+from model_core.evaluation.model_card import card_block
 from model_core.evaluation.points import BEAMS, FAMILIES, FULL, ORACLE, PRESETS
 from model_core.evaluation.report import (
     BEGIN,
@@ -49,6 +51,11 @@ def test_page_says_what_the_results_say(findings: Findings) -> None:
 def test_methods_say_what_the_results_say(findings: Findings) -> None:
     text = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
     assert block_of(text) == methods_block(findings), "run: python -m model_core report"
+
+
+def test_model_card_says_what_the_results_say(findings: Findings) -> None:
+    text = (default_checkpoint() / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert block_of(text) == card_block(findings), "run: python -m model_core report"
 
 
 def test_every_result_has_its_figure(findings: Findings) -> None:
