@@ -175,11 +175,13 @@ def test_calibrate_prints_one_object_and_writes_a_preset_per_target(
     assert len(list((tmp_path / "kept").glob("answers-*.jsonl"))) == 4
 
 
-def test_sweep_and_report_fill_a_readme(
+def test_sweep_and_report_fill_their_pages(
     capsys: pytest.CaptureFixture[str], tiny_checkpoint: Path, data_folder: Path, tmp_path: Path
 ) -> None:
-    folder, readme = tmp_path / "results", tmp_path / "README.md"
-    readme.write_text(f"{BEGIN}\n{END}\n")
+    folder = tmp_path / "results"
+    pages = [tmp_path / name for name in ("README.md", "methods.md", "CARD.md")]
+    for page in pages:
+        page.write_text(f"{BEGIN}\n{END}\n")
     result = run_json(
         capsys,
         *("sweep", "--task", "entailment", "--with-premise", "--num-examples", "8"),
@@ -192,15 +194,21 @@ def test_sweep_and_report_fill_a_readme(
     assert [point["family"] for point in points] == [
         *("full", "fixed_decoder", "fixed_decoder", "fixed_decoder", "presets")
     ]
-    assert [list(point["times"]) for point in points] == [["2"], [], ["2"], ["2"], ["2"]]
+    assert [list(point["times"]) for point in points] == 5 * [["2"]]
     assert result["num_timed"] == 5
     assert result["split"] == "test with premise"
-    assert main(["report", "--results", str(folder), "--readme", str(readme)]) == 0
+    options = zip(("--readme", "--methods", "--card"), map(str, pages), strict=True)
+    assert (
+        main(["report", "--results", str(folder), *(part for pair in options for part in pair)])
+        == 0
+    )
     assert capsys.readouterr().out.split() == [
         *(str(folder / "entailment-with-premise.svg"), str(folder / "quality-by-layers.svg")),
-        *(f"{folder}.md", str(readme)),
+        *(f"{folder}.md", *map(str, pages)),
     ]
-    assert "**Entailment, test with premise.** 8 examples" in readme.read_text()
+    readme, _, card = (page.read_text() for page in pages)
+    assert "**Entailment, test with premise.** 8 examples" in readme
+    assert "| entailment, test with premise, greedy | accuracy " in card
 
 
 def test_judgments_need_no_model(
