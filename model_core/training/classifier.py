@@ -21,7 +21,7 @@ from model_core.training.config import Objective
 from model_core.training.data import IGNORED_TARGET, TrainBatch
 from model_core.training.frozen import HeadsRecipe
 from model_core.training.recipe import StepLosses
-from model_core.training.sampling import sample_captions
+from model_core.training.sampling import write_captions
 from model_core.training.teacher_forcing import Memory
 
 
@@ -60,15 +60,8 @@ class ClassifierRecipe(HeadsRecipe):
         """Captions of each memory, standing together: the likeliest, then drawn ones."""
         marks = (self._tokenizer.start_id, self._tokenizer.end_id)
         limit = self._model.config.tasks["caption"].max_new_tokens
-        rows = [[row] for row in sample_captions(self._model, memory, 1, marks, None, limit)]
-        num_drawn = self._config.data.captions_per_photo - 1
-        if num_drawn:
-            seed = int(torch.randint(2**31, ()))
-            generator = torch.Generator(memory.states.device).manual_seed(seed)
-            drawn = sample_captions(self._model, memory, num_drawn, marks, generator, limit)
-            for number, row in enumerate(drawn):
-                rows[number // num_drawn].append(row)
-        return [row for of_photo in rows for row in of_photo]
+        per_photo = self._config.data.captions_per_photo
+        return write_captions(self._model, memory, per_photo, marks, limit)
 
 
 def auroc(scores: Tensor, labels: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ class Objective(StrEnum):
     TEXT = "text"
     JOINT = "joint"
     CIDER = "cider"
+    DISTIL = "distil"
     CONTRASTIVE = "contrastive"
     CLASSIFIER = "classifier"
     PALBERT = "palbert"
@@ -90,7 +91,8 @@ class LossConfig(FrozenConfig):
         exits_per_step: Decoder exits supervised in one step: the last and others at random.
         entailment_weight: Of the entailment loss beside the caption loss.
         contrastive_weight: Of the contrastive loss, for a model with poolers.
-        samples_per_photo: Captions drawn for each photo by the CIDEr recipe.
+        samples_per_photo: Captions drawn for each photo by the CIDEr recipe; of the distillation
+            recipe's the first is the teacher's likeliest.
         sample_max_tokens: Most tokens of a drawn caption; the task's own limit when it is lower.
         reference_weight: Of the cross entropy of people's captions beside the CIDEr reward:
             what is drawn and not liked is pushed down without a bound, and this says where to.
@@ -155,6 +157,7 @@ class TrainConfig(FrozenConfig):
         start_from: Checkpoint folder that gives weights and vocabulary; without it the run starts
             from the released weights.
         mix_with: Another checkpoint of the same vocabulary; the run starts from the mean of both.
+        teacher: Checkpoint whose full depth the distillation recipe imitates; None: ``start_from``.
         mix_weight: Its weight in that mean (arXiv 2109.01903: what a stage forgot comes back).
         num_trainable_stem_blocks: Last blocks of the stem that learn too; 0 freezes all of it.
     """
@@ -162,6 +165,7 @@ class TrainConfig(FrozenConfig):
     model: str = "offramp-s"
     objective: Objective = Objective.JOINT
     start_from: Path | None = None
+    teacher: Path | None = None
     mix_with: Path | None = None
     mix_weight: float = Field(default=0.5, gt=0, lt=1)
     num_trainable_stem_blocks: int = Field(default=0, ge=0, le=15)

@@ -81,6 +81,24 @@ def sample_captions(
     return [[*row[: row.index(end)], end] if end in row else row for row in drawn[:, 1:].tolist()]
 
 
+def write_captions(
+    model: UnifiedModel, memory: Memory, per_photo: int, marks: tuple[int, int], max_tokens: int
+) -> list[list[int]]:
+    """``B * per_photo`` rows: of each memory the likeliest caption, then drawn ones.
+
+    The draws depend on torch's own random state. Other arguments as in ``sample_captions``.
+    """
+    rows = [[row] for row in sample_captions(model, memory, 1, marks, None, max_tokens)]
+    num_drawn = per_photo - 1
+    if num_drawn:
+        seed = int(torch.randint(2**31, ()))
+        generator = torch.Generator(memory.states.device).manual_seed(seed)
+        drawn = sample_captions(model, memory, num_drawn, marks, generator, max_tokens)
+        for number, row in enumerate(drawn):
+            rows[number // num_drawn].append(row)
+    return [row for of_photo in rows for row in of_photo]
+
+
 def draw_token(logits: Tensor, generator: torch.Generator) -> Tensor:
     """``(N, 1)`` ids drawn from the softmax of ``(N, V)`` logits.
 

@@ -25,6 +25,7 @@ from model_core.training.classifier import ClassifierRecipe
 from model_core.training.config import Objective, TrainConfig
 from model_core.training.contrastive import ContrastiveRecipe
 from model_core.training.data import TrainData, normalise_caption, read_captions, read_entailment
+from model_core.training.distil import DistilRecipe
 from model_core.training.features import Views, stem_features
 from model_core.training.frozen import HeadsRecipe
 from model_core.training.heads import checkpoint_to_extend, trains_heads
@@ -99,13 +100,7 @@ def _as_configured(
 
 def build_recipe(config: TrainConfig, model: UnifiedModel, tokenizer: WordPieceTokenizer) -> Recipe:
     """The recipe of a run with its data read."""
-    labels = model.config.tasks["entailment"].allowed_outputs.values()
-    forcing = TeacherForcing(
-        model,
-        tokenizer.start_id,
-        [tokenizer.word_id(word) for word in labels],
-        config.num_trainable_stem_blocks,
-    )
+    forcing = _forcing(config, model, tokenizer)
     if config.objective is Objective.TEXT:
         text = TextData(config.data, model.config, tokenizer, _own_captions(config), config.seed)
         return TextRecipe(forcing, text, config.loss)
@@ -122,7 +117,35 @@ def build_recipe(config: TrainConfig, model: UnifiedModel, tokenizer: WordPieceT
         pairs = TextPairs(config.data, config.data.text_folder, model.config, tokenizer)
     if config.objective is Objective.CIDER:
         return CiderRecipe(forcing, data, config.loss, tokenizer, pairs)
+    if config.objective is Objective.DISTIL:
+        teacher = _forcing(config, _teacher(config), tokenizer)
+        return DistilRecipe(forcing, teacher, data, config.loss, tokenizer, pairs)
     return JointRecipe(forcing, data, config.loss, pairs)
+
+
+def _forcing(
+    config: TrainConfig, model: UnifiedModel, tokenizer: WordPieceTokenizer
+) -> TeacherForcing:
+    labels = model.config.tasks["entailment"].allowed_outputs.values()
+    return TeacherForcing(
+        model,
+        tokenizer.start_id,
+        [tokenizer.word_id(word) for word in labels],
+        config.num_trainable_stem_blocks,
+    )
+
+
+def _teacher(config: TrainConfig) -> UnifiedModel:
+    """The model whose full depth is imitated.
+
+    Raises:
+        CheckpointError: It cannot be loaded.
+        ConfigError: The run names none.
+    """
+    folder = config.teacher or config.start_from
+    if folder is None:
+        raise ConfigError("teacher: must name a checkpoint folder for objective 'distil'")
+    return load_checkpoint(folder).model.to(config.device)
 
 
 def _features(config: TrainConfig, model: UnifiedModel) -> np.ndarray:
