@@ -157,7 +157,8 @@ class TrainConfig(FrozenConfig):
         start_from: Checkpoint folder that gives weights and vocabulary; without it the run starts
             from the released weights.
         mix_with: Another checkpoint of the same vocabulary; the run starts from the mean of both.
-        teacher: Checkpoint whose full depth the distillation recipe imitates; None: ``start_from``.
+        teacher: Checkpoint whose full depth the distillation recipe imitates; None takes the model
+            that the run starts with.
         mix_weight: Its weight in that mean (arXiv 2109.01903: what a stage forgot comes back).
         num_trainable_stem_blocks: Last blocks of the stem that learn too; 0 freezes all of it.
     """

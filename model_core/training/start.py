@@ -6,6 +6,7 @@ photos can no longer be told apart; without word frequencies in the bias they ar
 how often each word occurs (``docs/log.md`` has the figures); the third is in ``convert.py``.
 """
 
+import copy
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -118,7 +119,7 @@ def build_recipe(config: TrainConfig, model: UnifiedModel, tokenizer: WordPieceT
     if config.objective is Objective.CIDER:
         return CiderRecipe(forcing, data, config.loss, tokenizer, pairs)
     if config.objective is Objective.DISTIL:
-        teacher = _forcing(config, _teacher(config), tokenizer)
+        teacher = _forcing(config, _teacher(config, model), tokenizer)
         return DistilRecipe(forcing, teacher, data, config.loss, tokenizer, pairs)
     return JointRecipe(forcing, data, config.loss, pairs)
 
@@ -135,17 +136,11 @@ def _forcing(
     )
 
 
-def _teacher(config: TrainConfig) -> UnifiedModel:
-    """The model whose full depth is imitated.
-
-    Raises:
-        CheckpointError: It cannot be loaded.
-        ConfigError: The run names none.
-    """
-    folder = config.teacher or config.start_from
-    if folder is None:
-        raise ConfigError("teacher: must name a checkpoint folder for objective 'distil'")
-    return load_checkpoint(folder).model.to(config.device)
+def _teacher(config: TrainConfig, model: UnifiedModel) -> UnifiedModel:
+    """The model whose full depth is imitated: another one, or this one as the run finds it."""
+    if config.teacher is None:
+        return copy.deepcopy(model)
+    return load_checkpoint(config.teacher).model.to(config.device)
 
 
 def _features(config: TrainConfig, model: UnifiedModel) -> np.ndarray:

@@ -21,7 +21,17 @@ def names_of(kind: str) -> list[str]:
     return [path.stem for path in PATHS if path.parent.name == kind]
 
 
-STAGES = ("text", "joint", "cider", "finish", "poolers", "classifier", "palbert", "jei-dnn")
+STAGES = (
+    "text",
+    "joint",
+    "cider",
+    "finish",
+    "distil",
+    "poolers",
+    "classifier",
+    "palbert",
+    "jei-dnn",
+)
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.parent.name}/{path.name}")

@@ -72,7 +72,7 @@ def test_killed_and_resumed_run_equals_the_uninterrupted_one(
     assert losses(tmp_path / "parts")[-4:] == losses(tmp_path / "whole")[-4:]
 
 
-@pytest.mark.parametrize("objective", ["text", "cider", "contrastive"])
+@pytest.mark.parametrize("objective", ["text", "cider", "distil", "contrastive"])
 def test_every_recipe_resumes_exactly(
     objective: str, data_folder: Path, model_file: Path, tmp_path: Path
 ) -> None:
