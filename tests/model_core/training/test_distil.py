@@ -50,7 +50,7 @@ def test_another_teacher_can_be_named(
     trainer = Trainer(config.model_copy(update={"teacher": tiny_checkpoint}))
     recipe = trainer._recipe
     assert isinstance(recipe, DistilRecipe)
-    own = trainer.model.state_dict()
-    for name, value in recipe._teacher.model.state_dict().items():
+    teacher = recipe._teacher.model.state_dict()
+    for name, value in trainer.model.state_dict().items():
         if not name.startswith("encoder.feature_"):  # the run fits these to its photos
-            torch.testing.assert_close(value, own[name])
+            torch.testing.assert_close(value, teacher[name])
