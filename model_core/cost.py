@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from model_core.config import ModelConfig
 from model_core.evaluation.flops import FlopModel
 from model_core.policies import ExitPolicy
+from model_core.readouts import READOUTS
 from model_core.request import Request
 from model_core.request_encoder import EncodedRequest
 from model_core.types import Cost, StageMs
@@ -87,6 +88,20 @@ class CostModel:
             stage_ms=StageMs(request.preprocess_ms, encoded.stem_ms, encoded.encode_ms, decode_ms),
         )
 
+    def encoder_cost(self, request: Request, encoded: EncodedRequest) -> Cost:
+        """The cost of an answer that the encoder gives alone; layers of what it encoded."""
+        depths = [trace.depth for trace in (encoded.image, encoded.text) if trace.depth]
+        full_depth = self._config.num_encoder_layers
+        readout = READOUTS[request.wanted].flops(self._flops, request)
+        image_depth, text_depth = encoded.image.depth, encoded.text.depth
+        return Cost(
+            layers_run=sum(depths) / len(depths),
+            layers_full=float(full_depth),
+            flops=self._encoder_flops(request, encoded, image_depth, text_depth) + readout,
+            flops_full=self._encoder_flops(request, encoded, full_depth, full_depth) + readout,
+            stage_ms=StageMs(request.preprocess_ms, encoded.stem_ms, encoded.encode_ms, 0.0),
+        )
+
     def _full_work(self, rows_per_step: Sequence[int]) -> DecoderWork:
         num_layers = self._config.num_decoder_layers
         return DecoderWork(
@@ -100,9 +115,11 @@ class CostModel:
     def _encoder_flops(
         self, request: Request, encoded: EncodedRequest, image_depth: int, text_depth: int
     ) -> int:
-        total = self._flops.stem() + self._flops.image_embedding()
-        total += image_depth * self._flops.encoder_layer(self._config.stem.num_image_tokens)
-        if not encoded.text.from_cache:
+        total = 0
+        if request.has_image:
+            total += self._flops.stem() + self._flops.image_embedding()
+            total += image_depth * self._flops.encoder_layer(self._config.stem.num_image_tokens)
+        if request.has_text and not encoded.text.from_cache:
             total += text_depth * self._flops.encoder_layer(len(request.text_ids))
         return total
 

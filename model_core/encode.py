@@ -5,6 +5,7 @@ Rows that left are taken out of the batch, so that a layer costs only the rows s
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -84,6 +85,13 @@ def take_rows(values: Tensor, places: np.ndarray) -> Tensor:
     return values.index_select(0, torch.from_numpy(places).to(values.device))
 
 
+class EncodedRow(NamedTuple):
+    """``(T, D)`` states of one row where it left, and its trace."""
+
+    hidden: Tensor
+    trace: ModalityTrace
+
+
 @dataclass(frozen=True)
 class EncodedModality:
     """One modality after the encoder.
@@ -95,6 +103,14 @@ class EncodedModality:
 
     hidden: Tensor
     traces: tuple[ModalityTrace, ...]
+
+    def rows(self, lengths: Sequence[int] | None = None) -> list[EncodedRow]:
+        """One by one; ``lengths`` says how many tokens of each are real, all when None."""
+        limits = lengths or [self.hidden.shape[1]] * len(self.traces)
+        return [
+            EncodedRow(hidden[:length], trace)
+            for hidden, trace, length in zip(self.hidden, self.traces, limits, strict=True)
+        ]
 
 
 def encode_modality(

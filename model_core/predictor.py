@@ -19,18 +19,32 @@ from model_core.packed_weights import AUTO, pack_weights, resolve_weights
 from model_core.policies import ExitSite, FixedDepthPolicy, NeverPolicy
 from model_core.policy_heads import HEADS
 from model_core.preprocessing import PREPROCESSING_VERSION, prepare_pixels
-from model_core.request import MAX_LENGTH_PENALTY, MAX_NUM_BEAMS, Request
-from model_core.request_encoder import RequestEncoder
+from model_core.request import (
+    EMBEDDING_TASK,
+    MAX_LENGTH_PENALTY,
+    MAX_NUM_BEAMS,
+    Request,
+    Wanted,
+)
+from model_core.request_encoder import EncodedRequest, RequestEncoder
 from model_core.tokenizer import text_side
+from model_core.training.data import normalise_caption
 from model_core.types import Answer
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 OFFLINE_SLOTS = 16
 
+# A decoded photo, its (Ti, C) stem features computed before, or a sentence.
+Content = Image.Image | Tensor | str
+
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a loaded model is; ``learned_kinds`` of policy are those that it has heads for."""
+    """What a loaded model is.
+
+    ``learned_kinds`` of policy are those that it has heads for; ``embedding_size`` is 0 where it
+    has no poolers.
+    """
 
     name: str
     hash: str
@@ -45,6 +59,7 @@ class ModelInfo:
     preprocessing_version: str
     tasks: Mapping[str, TaskConfig]
     learned_kinds: tuple[str, ...] = ()
+    embedding_size: int = 0
 
     @property
     def depths(self) -> Depths:
@@ -116,7 +131,20 @@ class Predictor:
             preprocessing_version=PREPROCESSING_VERSION,
             tasks=config.tasks,
             learned_kinds=tuple(self.model.policy_heads),
+            embedding_size=config.embedding_size,
         )
+
+    def check_poolers(self) -> None:
+        """Refuses to embed without poolers.
+
+        Raises:
+            InputError: The model has none.
+        """
+        if self.model.poolers is None:
+            raise InputError(
+                f"checkpoint {self.info.name} has no poolers (embedding_size: 0), so it cannot "
+                "compare photos with captions; train a model with embedding_size above 0"
+            )
 
     def request(
         self,
@@ -170,6 +198,55 @@ class Predictor:
             length_penalty=length_penalty,
         )
 
+    def embedding_request(
+        self, content: Content, exits: ExitConfig, is_text_cut: bool = False
+    ) -> Request:
+        """A prepared request for the unit vector of a photo or of a sentence.
+
+        Args:
+            content: The photo, its stem features, or the sentence; it is read as captions are.
+            exits: The policy of the content's own modality holds; the others play no part.
+            is_text_cut: A sentence longer than the model takes is cut instead of refused.
+
+        Raises:
+            InputError: The model has no poolers, the text is empty or too long, or a policy asks
+                for more layers than there are.
+        """
+        started = time.perf_counter()
+        self.check_poolers()
+        self._check_exits(exits)
+        text_ids: list[int] = []
+        pixels = features = None
+        if isinstance(content, str):
+            text_ids = self._caption_ids(content, is_text_cut)
+        elif isinstance(content, Tensor):
+            features = content
+        else:
+            pixels = prepare_pixels(content, self.model.config.stem.image_size)
+        return Request(
+            task=EMBEDDING_TASK,
+            pixels=pixels,
+            text_ids=tuple(text_ids),
+            exits=exits,
+            max_new_tokens=0,
+            preprocess_ms=1e3 * (time.perf_counter() - started),
+            features=features,
+            wanted=Wanted.EMBEDDING,
+        )
+
+    def _caption_ids(self, text: str, is_cut: bool) -> list[int]:
+        caption, limit = normalise_caption(text), self.model.config.max_text_tokens
+        if not caption:
+            raise InputError("text: is empty; give a sentence about what a photo shows")
+        if not is_cut:
+            self._check_length("text", caption)
+        return text_side(self.tokenizer, caption, None, limit)
+
+    def _check_length(self, name: str, text: str) -> None:
+        length, limit = len(self.tokenizer.encode(text)), self.model.config.max_text_tokens - 2
+        if length > limit:
+            raise InputError(f"{name}: {length} word pieces; at most {limit} are allowed")
+
     def _task(self, name: str) -> TaskConfig:
         tasks = self.model.config.tasks
         if name not in tasks:
@@ -191,11 +268,7 @@ class Predictor:
         if hypothesis is None or not hypothesis.strip():
             raise InputError(f"hypothesis: is empty; task {task} needs a sentence to judge")
         for name, text in (("hypothesis", hypothesis), ("premise", premise or "")):
-            length = len(self.tokenizer.encode(text))
-            if length > max_tokens - 2:
-                raise InputError(
-                    f"{name}: {length} word pieces; at most {max_tokens - 2} are allowed"
-                )
+            self._check_length(name, text)
         return text_side(self.tokenizer, hypothesis, premise, max_tokens)
 
     def _check_exits(self, exits: ExitConfig) -> None:
@@ -216,6 +289,10 @@ class Predictor:
                     f"{site}: policy '{kind}' needs learned heads ({heads_file(kind)}), which this "
                     f"checkpoint does not have; {HEADS[kind].command} makes them"
                 )
+
+    def encode(self, requests: Sequence[Request]) -> list[EncodedRequest]:
+        """What the encoder makes of a batch, in order; for answers that need no decoder."""
+        return self._encoder.encode(requests)
 
     def new_slots(self, num_slots: int) -> Slots:
         """Empty slots on this model."""
