@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -36,6 +36,18 @@ class EncodedRequest:
     text: ModalityTrace
     stem_ms: float
     encode_ms: float
+
+
+class PhotoInput(Protocol):
+    """A photo, by its prepared pixels or by what the stem made of them before."""
+
+    @property
+    def pixels(self) -> Tensor | None:
+        """``(3, S, S)``; None where ``features`` stand for them."""
+
+    @property
+    def features(self) -> Tensor | None:
+        """``(Ti, C)`` stem features; None where the stem has to run."""
 
 
 class EncodedText(NamedTuple):
@@ -71,7 +83,7 @@ class RequestEncoder:
     def encode(self, requests: Sequence[Request]) -> list[EncodedRequest]:
         """Memories and encoder traces of a batch, in order."""
         started = self._clock()
-        features = self._features(requests)
+        features = self.photo_features(requests)
         stem_done = self._clock()
         images = self._encode_images(features, requests)
         texts = self._encode_texts(requests)
@@ -85,7 +97,7 @@ class RequestEncoder:
             for memory, image, text in zip(memories, images.traces, texts, strict=True)
         ]
 
-    def _features(self, requests: Sequence[Request]) -> Tensor:
+    def photo_features(self, requests: Sequence[PhotoInput]) -> Tensor:
         """``(B, Ti, C)``: what requests bring with them, and the stem's output for the others."""
         pixels = [request.pixels for request in requests if request.pixels is not None]
         computed: Tensor | tuple[Tensor, ...] = ()

@@ -135,6 +135,33 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class TagWord:
+    """A word and how likely the photo's captions agree on it."""
+
+    word: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class TagAnswer:
+    """The words of one photo.
+
+    Attributes:
+        words: Those whose probability reaches the threshold of the depth, likeliest first.
+        probabilities: ``N`` of all words, in the order of the model's tags.
+        threshold: What the probabilities were compared with.
+        image: The exit.
+        cost: ``layers_run`` and ``layers_full`` are the image's alone; nothing is decoded.
+    """
+
+    words: tuple[TagWord, ...]
+    probabilities: tuple[float, ...]
+    threshold: float
+    image: ModalityTrace
+    cost: Cost
+
+
+@dataclass(frozen=True)
 class StepEvent:
     """What one decoding step did for one request.
 
