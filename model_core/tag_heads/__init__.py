@@ -5,7 +5,7 @@ and ``model_core.tagging`` answers with them.
 """
 
 from model_core.tag_heads.aggregation import GlobalAggregationHead, subsample
-from model_core.tag_heads.base import TagHead
+from model_core.tag_heads.base import TagHead, grid_side
 from model_core.tag_heads.heads import HeadKind, TagHeads, TagHeadsConfig, pooled
 from model_core.tag_heads.local import LocalPerceptionHead
 from model_core.tag_heads.plain import LinearHead, MlpHead
@@ -19,6 +19,7 @@ __all__ = [
     "TagHead",
     "TagHeads",
     "TagHeadsConfig",
+    "grid_side",
     "pooled",
     "subsample",
 ]
