@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from model_core.config import ModelConfig
 from model_core.evaluation.flops import FlopModel
-from model_core.policies import ExitPolicy
+from model_core.model import Backbone
+from model_core.policies import ExitPolicy, NeverPolicy
 from model_core.readouts import READOUTS
 from model_core.request import Request
 from model_core.request_encoder import EncodedRequest
@@ -88,17 +89,21 @@ class CostModel:
             stage_ms=StageMs(request.preprocess_ms, encoded.stem_ms, encoded.encode_ms, decode_ms),
         )
 
-    def encoder_cost(self, request: Request, encoded: EncodedRequest) -> Cost:
-        """The cost of an answer that the encoder gives alone; layers of what it encoded."""
-        depths = [trace.depth for trace in (encoded.image, encoded.text) if trace.depth]
+    def encoder_cost(self, backbone: Backbone, request: Request, encoded: EncodedRequest) -> Cost:
+        """The cost of an answer that the encoder gives alone, of the one modality that it has."""
+        policy = request.exits.image if request.has_image else request.exits.text
         full_depth = self._config.num_encoder_layers
-        readout = READOUTS[request.wanted].flops(self._flops, request)
-        image_depth, text_depth = encoded.image.depth, encoded.text.depth
+
+        def flops(policy: ExitPolicy, depth: int) -> int:
+            readout = READOUTS[request.wanted].flops
+            total = readout(backbone, self._flops, request, policy, depth)
+            return total + self._encoder_flops(request, encoded, depth, depth)
+
         return Cost(
-            layers_run=sum(depths) / len(depths),
+            layers_run=float(encoded.depth),
             layers_full=float(full_depth),
-            flops=self._encoder_flops(request, encoded, image_depth, text_depth) + readout,
-            flops_full=self._encoder_flops(request, encoded, full_depth, full_depth) + readout,
+            flops=flops(policy, encoded.depth),
+            flops_full=flops(NeverPolicy(), full_depth),
             stage_ms=StageMs(request.preprocess_ms, encoded.stem_ms, encoded.encode_ms, 0.0),
         )
 

@@ -36,9 +36,8 @@ def embed(predictor: Predictor, contents: Sequence[Content], exits: ExitConfig) 
     """
     requests = [predictor.embedding_request(item, exits, is_text_cut=True) for item in contents]
     encoded = predictor.encode(requests)
-    # The modality that a request does not have ran no layer.
-    depths = tuple(one.image.depth + one.text.depth for one in encoded)
-    return Embedded(torch.stack([one.output for one in encoded]), depths)
+    vectors = torch.stack([one.output for one in encoded])
+    return Embedded(vectors, tuple(one.depth for one in encoded))
 
 
 def join(parts: Sequence[Embedded]) -> Embedded:

@@ -16,6 +16,7 @@ from model_core.layers import DecoderContext, KeyValue, init_weights
 from model_core.policies import ExitSignals
 from model_core.poolers import Poolers
 from model_core.stem import EfficientNetLite
+from model_core.tag_heads import TagHeads
 from model_core.types import Modality
 
 
@@ -25,6 +26,10 @@ class Backbone(Protocol):
     @property
     def config(self) -> ModelConfig:
         """Sizes and tasks."""
+
+    @property
+    def tag_heads(self) -> TagHeads | None:
+        """Heads of the image encoder that give tags; None where it has none."""
 
     def image_features(self, pixels: Tensor) -> Tensor:
         """``(B, Ti, C)`` stem features of ``(B, 3, S, S)`` prepared pixels."""
@@ -82,6 +87,7 @@ class UnifiedModel(nn.Module):
         self.stem = EfficientNetLite(config.stem)
         # By kind of policy (``model_core.policy_heads``); a checkpoint brings those it was given.
         self.policy_heads = nn.ModuleDict()
+        self.tag_heads: TagHeads | None = None  # likewise
 
     def image_features(self, pixels: Tensor) -> Tensor:
         features: Tensor = self.stem(pixels)

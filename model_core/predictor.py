@@ -23,13 +23,15 @@ from model_core.request import (
     EMBEDDING_TASK,
     MAX_LENGTH_PENALTY,
     MAX_NUM_BEAMS,
+    TAGS_TASK,
     Request,
     Wanted,
 )
 from model_core.request_encoder import EncodedRequest, RequestEncoder
+from model_core.tagging import Tagger, TagRequest, tag_heads_of
 from model_core.tokenizer import text_side
 from model_core.training.data import normalise_caption
-from model_core.types import Answer
+from model_core.types import Answer, TagAnswer
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 OFFLINE_SLOTS = 16
@@ -42,8 +44,8 @@ Content = Image.Image | Tensor | str
 class ModelInfo:
     """What a loaded model is.
 
-    ``learned_kinds`` of policy are those that it has heads for; ``embedding_size`` is 0 where it
-    has no poolers.
+    ``learned_kinds`` of policy are those that it has heads for; ``tags`` are the words of its tag
+    heads, none without them; ``embedding_size`` is 0 where it has no poolers.
     """
 
     name: str
@@ -60,6 +62,7 @@ class ModelInfo:
     tasks: Mapping[str, TaskConfig]
     learned_kinds: tuple[str, ...] = ()
     embedding_size: int = 0
+    tags: tuple[str, ...] = ()
 
     @property
     def depths(self) -> Depths:
@@ -132,6 +135,7 @@ class Predictor:
             tasks=config.tasks,
             learned_kinds=tuple(self.model.policy_heads),
             embedding_size=config.embedding_size,
+            tags=() if self.model.tag_heads is None else self.model.tag_heads.config.words,
         )
 
     def check_poolers(self) -> None:
@@ -271,7 +275,57 @@ class Predictor:
             self._check_length(name, text)
         return text_side(self.tokenizer, hypothesis, premise, max_tokens)
 
+    def tag_request(self, photo: Image.Image | Tensor, exits: ExitConfig) -> TagRequest:
+        """A prepared photo for ``tag``.
+
+        Args:
+            photo: Decoded RGB photo, or its ``(Ti, C)`` stem features computed before.
+            exits: Only the policy at the image counts.
+
+        Raises:
+            InputError: The model has no tag heads, or no layer as deep as a policy asks for.
+        """
+        started = time.perf_counter()
+        tag_heads_of(self.model)
+        self._check_depths(exits)
+        if isinstance(photo, Tensor):
+            return TagRequest(None, exits, features=photo)
+        pixels = prepare_pixels(photo, self.model.config.stem.image_size)
+        return TagRequest(pixels, exits, preprocess_ms=1e3 * (time.perf_counter() - started))
+
+    @property
+    def tagger(self) -> Tagger:
+        """What tags batches of requests, of any mix of policies.
+
+        Raises:
+            InputError: The model has no tag heads.
+        """
+        return Tagger(self.model, self._encoder)
+
+    def tag(self, photos: Sequence[Image.Image | Tensor], exits: ExitConfig) -> list[TagAnswer]:
+        """The words of each photo (or of its stem features), in order, under one setting.
+
+        Raises:
+            InputError: As for ``tag_request``.
+        """
+        return self.tagger.answer([self.tag_request(photo, exits) for photo in photos])
+
     def _check_exits(self, exits: ExitConfig) -> None:
+        if exits.image.needs_features:
+            raise InputError(
+                f"{ExitSite.IMAGE}: policy '{exits.image.kind}' reads an exit head, which the "
+                f"image has for task {TAGS_TASK} alone; use never, fixed_depth or similarity"
+            )
+        self._check_depths(exits)
+        for site in ExitSite:
+            kind = getattr(exits, site.value).learned_kind
+            if kind is not None and kind not in self.model.policy_heads:
+                raise InputError(
+                    f"{site}: policy '{kind}' needs learned heads ({heads_file(kind)}), which this "
+                    f"checkpoint does not have; {HEADS[kind].command} makes them"
+                )
+
+    def _check_depths(self, exits: ExitConfig) -> None:
         config = self.model.config
         for site in ExitSite:
             policy = getattr(exits, site.value)
@@ -282,12 +336,6 @@ class Predictor:
             if policy.min_depth > limit:
                 raise InputError(
                     f"{site}.min_depth: {policy.min_depth} exceeds the model's {limit} layers"
-                )
-            kind = policy.learned_kind
-            if kind is not None and kind not in self.model.policy_heads:
-                raise InputError(
-                    f"{site}: policy '{kind}' needs learned heads ({heads_file(kind)}), which this "
-                    f"checkpoint does not have; {HEADS[kind].command} makes them"
                 )
 
     def encode(self, requests: Sequence[Request]) -> list[EncodedRequest]:

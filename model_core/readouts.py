@@ -7,11 +7,13 @@ operations. Whatever is asked for runs through the same stem, layers and exits.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from model_core.encode import EncodedRow
 from model_core.evaluation.flops import FlopModel
 from model_core.model import Backbone
+from model_core.policies import ExitPolicy
 from model_core.request import Request, Wanted
 from model_core.types import Modality, ModalityTrace
 
@@ -34,13 +36,15 @@ class Readout(NamedTuple):
 
     Attributes:
         read: The output of an encoded input.
-        fields: What it fills of an ``Answer``; nothing where a decoder goes on.
-        flops: Operations of ``read`` that are not counted with the decoder.
+        fields: What the output, at the depth where the input left, fills of an ``Answer``; nothing
+            where a decoder goes on.
+        flops: Operations of a request's output under a policy at that depth, heads that the policy
+            read included; none where they are counted with the decoder.
     """
 
     read: Callable[[Backbone, EncodedInput], Tensor]
-    fields: Callable[[Backbone, Tensor], dict[str, Any]]
-    flops: Callable[[FlopModel, Request], int]
+    fields: Callable[[Backbone, Tensor, int], dict[str, Any]]
+    flops: Callable[[Backbone, FlopModel, Request, ExitPolicy, int], int]
 
 
 def read_memory(backbone: Backbone, encoded: EncodedInput) -> Tensor:
@@ -58,14 +62,49 @@ def read_embedding(backbone: Backbone, encoded: EncodedInput) -> Tensor:
     return backbone.pool(modality, row.hidden.unsqueeze(0))[0]
 
 
-def _pooler_flops(flops: FlopModel, request: Request) -> int:
+def _embedding_fields(_: Backbone, vector: Tensor, __: int) -> dict[str, Any]:
+    return {"embedding": tuple(vector.tolist())}
+
+
+def _pooler_flops(_: Backbone, flops: FlopModel, request: Request, __: ExitPolicy, ___: int) -> int:
     image_tokens = flops.config.stem.num_image_tokens
     return flops.pooler(image_tokens if request.has_image else len(request.text_ids))
 
 
+def read_tags(_: Backbone, encoded: EncodedInput) -> Tensor:
+    """``(N,)`` probabilities of the tag words, by the head of the depth where the photo left."""
+    assert encoded.image is not None and encoded.image.logits is not None
+    return encoded.image.logits.sigmoid()
+
+
+def _tag_fields(backbone: Backbone, shares: Tensor, depth: int) -> dict[str, Any]:
+    heads = backbone.tag_heads
+    assert heads is not None
+    probabilities = zip(heads.config.words, shares.to("cpu", torch.float64).tolist(), strict=True)
+    return {
+        "probabilities": dict(probabilities),
+        "threshold": float(heads.thresholds[depth - 1]),
+    }
+
+
+def _tag_flops(
+    backbone: Backbone, _: FlopModel, __: Request, policy: ExitPolicy, depth: int
+) -> int:
+    heads = backbone.tag_heads
+    assert heads is not None
+    return sum(heads.flops(number) for number in heads_read(policy, depth))
+
+
+def heads_read(policy: ExitPolicy, depth: int) -> list[int]:
+    """Depths whose heads were read for a photo that left at ``depth``: where asked, and there."""
+    if not policy.needs_logits:
+        return [depth]
+    asked = [number for number in range(1, depth + 1) if policy.known_score(number) is None]
+    return sorted({*asked, depth})
+
+
 READOUTS = {
     Wanted.TOKENS: Readout(read_memory, lambda *_: {}, lambda *_: 0),
-    Wanted.EMBEDDING: Readout(
-        read_embedding, lambda _, vector: {"embedding": tuple(vector.tolist())}, _pooler_flops
-    ),
+    Wanted.EMBEDDING: Readout(read_embedding, _embedding_fields, _pooler_flops),
+    Wanted.TAGS: Readout(read_tags, _tag_fields, _tag_flops),
 }

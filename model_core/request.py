@@ -9,7 +9,9 @@ from model_core.config import ExitConfig
 
 MAX_NUM_BEAMS = 8
 MAX_LENGTH_PENALTY = 10.0
-EMBEDDING_TASK = "retrieval"  # what presets call it
+# What presets call the tasks that no decoder takes part in.
+EMBEDDING_TASK = "retrieval"
+TAGS_TASK = "tags"
 
 
 class Wanted(StrEnum):
@@ -17,6 +19,7 @@ class Wanted(StrEnum):
 
     TOKENS = "tokens"
     EMBEDDING = "embedding"
+    TAGS = "tags"
 
     @property
     def needs_decoder(self) -> bool:

@@ -11,7 +11,7 @@ from model_core.encode import EncodedModality, EncodedRow, encode_modality
 from model_core.model import Backbone
 from model_core.policies import ExitPolicy
 from model_core.readouts import READOUTS, EncodedInput
-from model_core.request import Request
+from model_core.request import Request, Wanted
 from model_core.tokenizer import WordPieceTokenizer, pad_rows
 from model_core.types import ModalityTrace
 
@@ -36,6 +36,11 @@ class EncodedRequest:
     text: ModalityTrace
     stem_ms: float
     encode_ms: float
+
+    @property
+    def depth(self) -> int:
+        """Layers that a request of one modality ran."""
+        return self.image.depth + self.text.depth  # whichever is absent ran none
 
 
 class RequestEncoder:
@@ -111,7 +116,9 @@ class RequestEncoder:
 
     def _encode_images(self, features: Tensor, requests: Sequence[Request]) -> EncodedModality:
         embedded = self.backbone.embed_image(features)
-        return self._run(embedded, None, [request.exits.image for request in requests])
+        policies = [request.exits.image for request in requests]
+        has_head = [request.wanted is Wanted.TAGS for request in requests]
+        return self._run(embedded, None, policies, has_head)
 
     def _encode_texts(self, requests: Sequence[Request]) -> list[EncodedRow]:
         own = [request for request in requests if not request.has_constant_text]
@@ -141,7 +148,11 @@ class RequestEncoder:
         return encoded.rows(lengths)
 
     def _run(
-        self, embedded: Tensor, mask: Tensor | None, policies: Sequence[ExitPolicy]
+        self,
+        embedded: Tensor,
+        mask: Tensor | None,
+        policies: Sequence[ExitPolicy],
+        has_head: Sequence[bool] = (),
     ) -> EncodedModality:
         return encode_modality(
             self.backbone.run_encoder_layer,
@@ -149,4 +160,6 @@ class RequestEncoder:
             embedded,
             mask,
             policies,
+            self.backbone.tag_heads if any(has_head) else None,
+            has_head or None,
         )

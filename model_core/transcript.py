@@ -136,7 +136,10 @@ def encoder_answer(
             TRACE_SCHEMA_VERSION,
             EncoderTrace(encoded.image, encoded.text),
             DecoderTrace(backbone.config.num_decoder_layers, ()),
-            costs.encoder_cost(request, encoded),
+            costs.encoder_cost(backbone, request, encoded),
         ),
-        **{"probabilities": {}, **READOUTS[request.wanted].fields(backbone, encoded.output)},
+        **{
+            "probabilities": {},
+            **READOUTS[request.wanted].fields(backbone, encoded.output, encoded.depth),
+        },
     )

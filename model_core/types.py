@@ -130,8 +130,11 @@ class Answer:
         text: The caption, or the label of a task with allowed outputs; empty where nothing was
             decoded.
         token_ids: Generated ids, the end mark included.
-        probabilities: Per label, for tasks with allowed outputs; empty otherwise.
+        probabilities: Per label, for tasks with allowed outputs; of every word for tags; empty
+            otherwise.
         trace: The exits.
+        threshold: Probability from which a word is a tag of the photo; None where nothing is
+            tagged.
         embedding: ``E`` numbers of a unit vector, where that was asked for; empty otherwise.
     """
 
@@ -140,7 +143,35 @@ class Answer:
     token_ids: tuple[int, ...]
     probabilities: Mapping[str, float]
     trace: ExitTrace
+    threshold: float | None = None
     embedding: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class TagWord:
+    """A word and how likely the photo's captions agree on it."""
+
+    word: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class TagAnswer:
+    """The words of one photo.
+
+    Attributes:
+        words: Those whose probability reaches the threshold of the depth, likeliest first.
+        probabilities: ``N`` of all words, in the order of the model's tags.
+        threshold: What the probabilities were compared with.
+        image: The exit.
+        cost: ``layers_run`` and ``layers_full`` are the image's alone; nothing is decoded.
+    """
+
+    words: tuple[TagWord, ...]
+    probabilities: tuple[float, ...]
+    threshold: float
+    image: ModalityTrace
+    cost: Cost
 
 
 @dataclass(frozen=True)

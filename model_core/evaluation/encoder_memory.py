@@ -74,7 +74,7 @@ class RememberingEncoder(RequestEncoder):
 
         def encode(places: list[int]) -> list[EncodedRow]:
             encoded = encode_images(features[places], [requests[place] for place in places])
-            return [EncodedRow(row.hidden.clone(), row.trace) for row in encoded.rows()]
+            return [row._replace(hidden=row.hidden.clone()) for row in encoded.rows()]
 
         rows = self._images.recall(
             [request.exits.image for request in requests],
@@ -82,7 +82,9 @@ class RememberingEncoder(RequestEncoder):
             encode,
         )
         return EncodedModality(
-            torch.stack([row.hidden for row in rows]), tuple(row.trace for row in rows)
+            torch.stack([row.hidden for row in rows]),
+            tuple(row.trace for row in rows),
+            tuple(row.logits for row in rows),
         )
 
     def _encode_own_texts(self, requests: Sequence[Request]) -> list[EncodedRow]:

@@ -21,7 +21,7 @@ def names_of(kind: str) -> list[str]:
     return [path.stem for path in PATHS if path.parent.name == kind]
 
 
-STAGES = ("text", "joint", "cider", "poolers", "classifier", "palbert", "jei-dnn")
+STAGES = ("text", "joint", "cider", "poolers", "classifier", "palbert", "jei-dnn", "tags")
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.parent.name}/{path.name}")
