@@ -112,7 +112,7 @@ class EncodedModality:
 
 
 @dataclass(frozen=True)
-class _Depth:
+class EncoderDepth:
     """The rows still running at one depth; what the exit head says of them is read once."""
 
     depth: int
@@ -188,7 +188,7 @@ def encode_modality(
     hidden = embedded
     for layer in range(num_layers):
         previous, hidden = hidden, run_layer(layer, hidden, mask)
-        here = _Depth(layer + 1, num_layers, hidden, previous, mask, head)
+        here = EncoderDepth(layer + 1, num_layers, hidden, previous, mask, head)
         leaves = np.zeros(len(rows), dtype=bool)
         for places in group_rows(groups[rows]):
             policy = policies[rows[places[0]]]

@@ -17,7 +17,7 @@ from model_core.encode import encode_modality
 from model_core.errors import InputError
 from model_core.evaluation.flops import FlopModel
 from model_core.model import UnifiedModel
-from model_core.policies import ExitPolicy
+from model_core.policies import ExitPolicy, NeverPolicy
 from model_core.request_encoder import RequestEncoder
 from model_core.tag_heads import TagHeads
 from model_core.tags_file import TAGS_FILE, TRAINED_BY
@@ -111,15 +111,21 @@ class Tagger:
         return Cost(
             layers_run=float(image.depth),
             layers_full=float(image.num_layers),
-            flops=self._photo_flops(image.depth, heads_read(policy, image.depth)),
-            flops_full=self._photo_flops(image.num_layers, [image.num_layers]),
+            flops=self.photo_flops(policy, image.depth),
+            flops_full=self.photo_flops(NeverPolicy(), image.num_layers),
             stage_ms=StageMs(request.preprocess_ms, times.stem, times.encode, decode=0.0),
         )
 
-    def _photo_flops(self, depth: int, heads: Sequence[int]) -> int:
+    @property
+    def stem_flops(self) -> int:
+        """Operations of the stem for a photo, the part that no policy changes."""
+        return self._flops.stem()
+
+    def photo_flops(self, policy: ExitPolicy, depth: int) -> int:
+        """Operations for a photo that ``policy`` let leave at ``depth``, from its pixels on."""
         layer = self._flops.encoder_layer(self._model.config.stem.num_image_tokens)
         total = self._flops.stem() + self._flops.image_embedding() + depth * layer
-        return total + sum(self.heads.flops(number) for number in heads)
+        return total + sum(self.heads.flops(number) for number in heads_read(policy, depth))
 
 
 def tag_heads_of(model: UnifiedModel) -> TagHeads:
