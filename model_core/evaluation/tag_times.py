@@ -63,21 +63,11 @@ def time_tags(
     if batch_size > MAX_BATCH_SIZE:
         raise ValueError(f"batch size {batch_size} must not be above {MAX_BATCH_SIZE}")
     references = [Timed(name, NeverPolicy()) for name in taggers]
-    every = list(dict.fromkeys([*references, *settings]))
-    runs = whole_batches(features, batch_size)
-    for timed in references:
-        _encode_ms(taggers[timed.model], timed.policy, runs[0])  # warm-up
-    samples: dict[Timed, list[float]] = defaultdict(list)
-    console = Console(stderr=True)
-    is_silent = not console.is_terminal
-    label = f"batch size {batch_size}"
-    for number, run in enumerate(
-        track(runs, label, console=console, transient=True, disable=is_silent)
-    ):
-        first = number % len(every)
-        for timed in every[first:] + every[:first]:
-            ms = _encode_ms(taggers[timed.model], timed.policy, run)
-            samples[timed].append(ms / batch_size)
+    samples = _interleaved(
+        taggers,
+        list(dict.fromkeys([*references, *settings])),
+        whole_batches(features, batch_size),
+    )
     spreads = {timed: spread_of(values) for timed, values in samples.items()}
     return {
         timed: TagTimes(
@@ -88,6 +78,25 @@ def time_tags(
         )
         for timed in settings
     }
+
+
+def _interleaved(
+    taggers: Mapping[str, Tagger], settings: Sequence[Timed], runs: Sequence[Sequence[Tensor]]
+) -> dict[Timed, list[float]]:
+    """Milliseconds per photo of every setting on every batch, after a warm-up of every model."""
+    for name, tagger in taggers.items():
+        _encode_ms(tagger, next(one.policy for one in settings if one.model == name), runs[0])
+    samples: dict[Timed, list[float]] = defaultdict(list)
+    console = Console(stderr=True)
+    is_silent = not console.is_terminal
+    label = f"batch size {len(runs[0])}"
+    bar = track(runs, label, console=console, transient=True, disable=is_silent)
+    for number, run in enumerate(bar):
+        first = number % len(settings)
+        for timed in [*settings[first:], *settings[:first]]:
+            ms = _encode_ms(taggers[timed.model], timed.policy, run)
+            samples[timed].append(ms / len(run))
+    return samples
 
 
 def _encode_ms(tagger: Tagger, policy: ExitPolicy, features: Sequence[Tensor]) -> float:
