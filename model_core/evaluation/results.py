@@ -16,8 +16,8 @@ from model_core.evaluation.points import FULL
 SCHEMA_VERSION = 2
 PROJECT = Path(__file__).resolve().parents[2]
 MEASURED_CODE = ("model_core", "configs")  # what figures depend on
-JUDGMENTS, RETRIEVAL, CONFORMAL = "judgments", "retrieval", "conformal"
-NO_SWEEPS = (JUDGMENTS, RETRIEVAL, CONFORMAL)  # files that stand beside those of sweeps
+JUDGMENTS, RETRIEVAL, CONFORMAL, TAGS = "judgments", "retrieval", "conformal", "tags"
+NO_SWEEPS = (JUDGMENTS, RETRIEVAL, CONFORMAL, TAGS)  # files that stand beside those of sweeps
 
 
 @dataclass(frozen=True)
