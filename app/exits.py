@@ -103,16 +103,16 @@ def token_label(token: TokenTrace) -> str:
 def score_sites(trace: ExitTrace) -> list[tuple[str, str]]:
     """(label, key) of every place where an exit was decided, in the order of the run."""
     tokens = enumerate(trace.decoder.tokens)
+    sides = (("Image", "image", trace.encoder.image), ("Text", "text", trace.encoder.text))
     return [
-        ("Image", "image"),
-        ("Text", "text"),
+        *((label, key) for label, key, side in sides if side.depth),
         *((f"Word {i + 1}: {token_label(t)}", f"{TOKEN_SITE}{i}") for i, t in tokens),
     ]
 
 
 def default_site(trace: ExitTrace) -> str:
-    """The first token, which says most about an answer; the image when there is no token."""
-    return f"{TOKEN_SITE}0" if trace.decoder.tokens else "image"
+    """The first token, which says most about an answer; else what the encoder has run."""
+    return f"{TOKEN_SITE}0" if trace.decoder.tokens else score_sites(trace)[0][1]
 
 
 def score_curve(trace: ExitTrace, site: str, rules: ExitRules | None = None) -> ScoreCurve:
@@ -203,6 +203,8 @@ def stage_ms(cost: Cost) -> dict[str, float]:
 
 def modality_words(name: str, modality: ModalityTrace) -> str:
     """How far a modality went, in words."""
+    if not modality.depth:
+        return f"{name}: not part of the question"
     words = f"{name}: {modality.depth} of {modality.num_layers} layers"
     if modality.from_cache:
         words += ", computed once for the whole model: this answer paid nothing for it"

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 
 from model_core.config import ModelConfig
 from model_core.evaluation.flops import FlopModel
-from model_core.model import Backbone
 from model_core.policies import ExitPolicy, NeverPolicy
-from model_core.readouts import READOUTS
+from model_core.readouts import ENCODER_ANSWERS, Outcome
 from model_core.request import Request
 from model_core.request_encoder import EncodedRequest
 from model_core.types import Cost, StageMs
@@ -89,23 +88,22 @@ class CostModel:
             stage_ms=StageMs(request.preprocess_ms, encoded.stem_ms, encoded.encode_ms, decode_ms),
         )
 
-    def encoder_cost(self, backbone: Backbone, request: Request, encoded: EncodedRequest) -> Cost:
+    def encoder_cost(self, outcome: Outcome, encoded: EncodedRequest) -> Cost:
         """The cost of an answer that the encoder gives alone, of the one modality that it has."""
-        policy = request.exits.image if request.has_image else request.exits.text
-        full_depth = self._config.num_encoder_layers
-
-        def flops(policy: ExitPolicy, depth: int) -> int:
-            readout = READOUTS[request.wanted].flops
-            total = readout(backbone, self._flops, request, policy, depth)
-            return total + self._encoder_flops(request, encoded, depth, depth)
-
+        request, full_depth = outcome.request, self._config.num_encoder_layers
+        at_full = outcome._replace(policy=NeverPolicy(), depth=full_depth)
         return Cost(
-            layers_run=float(encoded.depth),
+            layers_run=float(outcome.depth),
             layers_full=float(full_depth),
-            flops=flops(policy, encoded.depth),
-            flops_full=flops(NeverPolicy(), full_depth),
+            flops=self._outcome_flops(outcome, encoded),
+            flops_full=self._outcome_flops(at_full, encoded),
             stage_ms=StageMs(request.preprocess_ms, encoded.stem_ms, encoded.encode_ms, 0.0),
         )
+
+    def _outcome_flops(self, outcome: Outcome, encoded: EncodedRequest) -> int:
+        request, depth = outcome.request, outcome.depth
+        readout = ENCODER_ANSWERS[request.wanted].flops(outcome, self._flops)
+        return self._encoder_flops(request, encoded, depth, depth) + readout
 
     def photo_flops(self, depth: int) -> int:
         """Operations of a photo in stem and encoder, ``depth`` layers deep."""

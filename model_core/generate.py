@@ -137,7 +137,7 @@ class Slots:
         """One token for every request that is not finished; what happened to each.
 
         A request that drafts has no event until full depth has checked its drafts, and then one for
-        each token that is settled. Decoding is not held up by requests that need none.
+        each token that is settled. One that the encoder has answered is finished by the first step.
         """
         ready = self._finish_ready()
         unfinished = dict(self._unfinished())

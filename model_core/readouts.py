@@ -1,7 +1,8 @@
 """What is made of a request's encoded input: a memory to decode from, or the answer itself.
 
-One row per kind of output: the product of the states, the part of an answer it fills, and its
-operations. Whatever is asked for runs through the same stem, layers and exits.
+One entry per kind of output: how it is made of the states and, where no decoder follows, which part
+of an answer it fills and its operations. Whatever is asked for runs through the same stem, layers
+and exits.
 """
 
 from collections.abc import Callable
@@ -32,20 +33,34 @@ class EncodedInput(NamedTuple):
         return image, text
 
 
-class Readout(NamedTuple):
-    """One kind of output.
+class Outcome(NamedTuple):
+    """What came of a request that the encoder answers.
 
     Attributes:
-        read: The output of an encoded input.
-        fields: What the output, at the depth where the input left, fills of an ``Answer``; nothing
-            where a decoder goes on.
-        flops: Operations of a request's output under a policy at that depth, heads that the policy
-            read included; none where they are counted with the decoder.
+        backbone: The model.
+        request: What was asked.
+        output: Its readout.
+        policy: Under which its one modality left.
+        depth: At which it did.
     """
 
-    read: Callable[[Backbone, EncodedInput], Tensor]
-    fields: Callable[[Backbone, Tensor, int], dict[str, Any]]
-    flops: Callable[[Backbone, FlopModel, Request, ExitPolicy, int], int]
+    backbone: Backbone
+    request: Request
+    output: Tensor
+    policy: ExitPolicy
+    depth: int
+
+
+class EncoderAnswer(NamedTuple):
+    """How an output becomes an answer without a decoder.
+
+    Attributes:
+        fields: What it fills of an ``Answer``.
+        flops: Operations of the output, heads that the policy read on the way included.
+    """
+
+    fields: Callable[[Outcome], dict[str, Any]]
+    flops: Callable[[Outcome, FlopModel], int]
 
 
 def read_memory(backbone: Backbone, encoded: EncodedInput) -> Tensor:
@@ -63,40 +78,32 @@ def read_embedding(backbone: Backbone, encoded: EncodedInput) -> Tensor:
     return backbone.pool(modality, row.hidden.unsqueeze(0))[0]
 
 
-def _embedding_fields(_: Backbone, vector: Tensor, __: int) -> dict[str, Any]:
-    return {"embedding": tuple(vector.tolist())}
-
-
-def _pooler_flops(_: Backbone, flops: FlopModel, request: Request, __: ExitPolicy, ___: int) -> int:
-    image_tokens = flops.config.stem.num_image_tokens
-    return flops.pooler(image_tokens if request.has_image else len(request.text_ids))
-
-
-def read_tags(_: Backbone, encoded: EncodedInput) -> Tensor:
+def read_tags(encoded: EncodedInput) -> Tensor:
     """``(N,)`` probabilities of the tag words, by the head of the depth where the photo left."""
     assert encoded.image is not None and encoded.image.logits is not None
     return encoded.image.logits.sigmoid()
 
 
-def _tag_fields(backbone: Backbone, shares: Tensor, depth: int) -> dict[str, Any]:
-    heads = backbone.tag_heads
+def embedding_flops(outcome: Outcome, flops: FlopModel) -> int:
+    """Operations of the pooler."""
+    request, image_tokens = outcome.request, flops.config.stem.num_image_tokens
+    return flops.pooler(image_tokens if request.has_image else len(request.text_ids))
+
+
+def tag_fields(outcome: Outcome) -> dict[str, Any]:
+    """Probability of each word, and the threshold of the depth."""
+    heads = outcome.backbone.tag_heads
     assert heads is not None
-    probabilities = zip(heads.config.words, shares.to("cpu", torch.float64).tolist(), strict=True)
+    shares: list[float] = outcome.output.to("cpu", torch.float64).tolist()
     return {
-        "probabilities": dict(probabilities),
-        "threshold": float(heads.thresholds[depth - 1]),
+        "probabilities": dict(zip(heads.config.words, shares, strict=True)),
+        "threshold": float(heads.thresholds[outcome.depth - 1]),
     }
 
 
-def _tag_flops(
-    backbone: Backbone, _: FlopModel, __: Request, policy: ExitPolicy, depth: int
-) -> int:
-    assert backbone.tag_heads is not None
-    return tag_flops(backbone.tag_heads, policy, depth)
-
-
-def tag_flops(heads: TagHeads, policy: ExitPolicy, depth: int) -> int:
+def tag_flops(heads: TagHeads | None, policy: ExitPolicy, depth: int) -> int:
     """Operations of the heads that are read for a photo that left at ``depth``."""
+    assert heads is not None
     return sum(heads.flops(number) for number in heads_read(policy, depth))
 
 
@@ -108,8 +115,17 @@ def heads_read(policy: ExitPolicy, depth: int) -> list[int]:
     return sorted({*asked, depth})
 
 
-READOUTS = {
-    Wanted.TOKENS: Readout(read_memory, lambda *_: {}, lambda *_: 0),
-    Wanted.EMBEDDING: Readout(read_embedding, _embedding_fields, _pooler_flops),
-    Wanted.TAGS: Readout(read_tags, _tag_fields, _tag_flops),
+READOUTS: dict[Wanted, Callable[[Backbone, EncodedInput], Tensor]] = {
+    Wanted.TOKENS: read_memory,
+    Wanted.EMBEDDING: read_embedding,
+    Wanted.TAGS: lambda _, encoded: read_tags(encoded),
+}
+ENCODER_ANSWERS = {
+    Wanted.EMBEDDING: EncoderAnswer(
+        lambda outcome: {"embedding": tuple(outcome.output.tolist())}, embedding_flops
+    ),
+    Wanted.TAGS: EncoderAnswer(
+        tag_fields,
+        lambda outcome, _: tag_flops(outcome.backbone.tag_heads, outcome.policy, outcome.depth),
+    ),
 }

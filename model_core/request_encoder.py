@@ -82,7 +82,7 @@ class RequestEncoder:
             for request in requests
         ]
         outputs = [
-            READOUTS[request.wanted].read(self.backbone, encoded)
+            READOUTS[request.wanted](self.backbone, encoded)
             for request, encoded in zip(requests, inputs, strict=True)
         ]
         stem_ms, encode_ms = 1e3 * (stem_done - started), 1e3 * (self._clock() - stem_done)
