@@ -78,7 +78,7 @@ class RememberingEncoder(RequestEncoder):
 
         rows = self._images.recall(
             [request.exits.image for request in requests],
-            [_photo(request) for request in requests],
+            [(_photo(request), request.wanted) for request in requests],
             encode,
         )
         return EncodedModality(
