@@ -59,6 +59,19 @@ async def test_page_searches_photos_with_own_thresholds(client: Client, tmp_path
     assert captions == [f"{rank}. cosine 1.000, 3 of 6 layers" for rank in (1, 2)]
 
 
+async def test_page_names_what_a_photo_shows(client: Client, tmp_path: Path) -> None:
+    photo = copy_examples(tmp_path)[0]
+    with launched(build_ui(client)) as address:
+        visitor = PageClient(address, verbose=False)
+        words, layers, why, _ = visitor.predict(
+            handle_file(str(photo)),
+            "balanced",
+            *("confidence", 0.6, "never", 0.9, "never", 0.9, "deferred"),
+            api_name="/tags",
+        )
+    assert "cat, sofa" in words and "3 of 6 layers" in layers and "Left after layer 3" in why
+
+
 async def test_every_public_event_has_a_name(client: Client) -> None:
     config = build_ui(client).get_config_file()
     public = {
