@@ -19,12 +19,16 @@ from serve.schemas import (
     CaptionRequest,
     CompareAnswer,
     CompareRequest,
+    EmbedAnswer,
+    EmbedRequest,
     EntailmentAnswer,
     EntailmentRequest,
     ErrorAnswer,
     HealthReport,
     ModelReport,
     PoliciesReport,
+    TagsAnswer,
+    TagsRequest,
 )
 
 logger = logging.getLogger(__name__)
@@ -94,6 +98,14 @@ class Client:
     def compare(self, request: CompareRequest) -> CompareAnswer:
         """The same input under several settings."""
         return self._post("/v1/compare", request, CompareAnswer)
+
+    def embed(self, request: EmbedRequest) -> EmbedAnswer:
+        """The unit vector of a photo or of a text with its exits."""
+        return self._post("/v1/embed", request, EmbedAnswer)
+
+    def tags(self, request: TagsRequest) -> TagsAnswer:
+        """The words of a photo with its exits."""
+        return self._post("/v1/tags", request, TagsAnswer)
 
     def model(self) -> ModelReport:
         """Which weights answer."""

@@ -7,16 +7,19 @@ and ``plots`` draw what is computed here.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from serve.schemas import (
-    Cost,
+from serve.rules import (
+    ConfidenceRule,
     DecoderRule,
-    DecoderTrace,
     EncoderRule,
     ExitRules,
-    ExitTrace,
     FixedDepthRule,
-    ModalityTrace,
     NeverRule,
+)
+from serve.schemas import (
+    Cost,
+    DecoderTrace,
+    ExitTrace,
+    ModalityTrace,
     TokenTrace,
 )
 
@@ -100,16 +103,16 @@ def token_label(token: TokenTrace) -> str:
 def score_sites(trace: ExitTrace) -> list[tuple[str, str]]:
     """(label, key) of every place where an exit was decided, in the order of the run."""
     tokens = enumerate(trace.decoder.tokens)
+    sides = (("Image", "image", trace.encoder.image), ("Text", "text", trace.encoder.text))
     return [
-        ("Image", "image"),
-        ("Text", "text"),
+        *((label, key) for label, key, side in sides if side.depth),
         *((f"Word {i + 1}: {token_label(t)}", f"{TOKEN_SITE}{i}") for i, t in tokens),
     ]
 
 
 def default_site(trace: ExitTrace) -> str:
-    """The first token, which says most about an answer; the image when there is no token."""
-    return f"{TOKEN_SITE}0" if trace.decoder.tokens else "image"
+    """The first token, which says most about an answer; else what the encoder has run."""
+    return f"{TOKEN_SITE}0" if trace.decoder.tokens else score_sites(trace)[0][1]
 
 
 def score_curve(trace: ExitTrace, site: str, rules: ExitRules | None = None) -> ScoreCurve:
@@ -134,7 +137,7 @@ def score_curve(trace: ExitTrace, site: str, rules: ExitRules | None = None) -> 
         num_layers, rule = stop.num_layers, getattr(rules, site, None)
     return ScoreCurve(
         title=titles[site],
-        score_name=score_name(rule),
+        score_name=score_name(rule, site),
         num_layers=num_layers,
         scores=tuple(stop.scores),
         thresholds=tuple(stop.thresholds),
@@ -143,8 +146,10 @@ def score_curve(trace: ExitTrace, site: str, rules: ExitRules | None = None) -> 
     )
 
 
-def score_name(rule: ScoreRule) -> str:
-    """What the score of a rule measures, for an axis."""
+def score_name(rule: ScoreRule, site: str = "decoder") -> str:
+    """What the score of a rule measures at a site, for an axis."""
+    if site == "image" and isinstance(rule, ConfidenceRule):
+        return "F1 that the head expects of its own tags"
     names = {
         "similarity": "similarity to the layer before (cosine)",
         "confidence": "probability of the best word piece",
@@ -198,6 +203,8 @@ def stage_ms(cost: Cost) -> dict[str, float]:
 
 def modality_words(name: str, modality: ModalityTrace) -> str:
     """How far a modality went, in words."""
+    if not modality.depth:
+        return f"{name}: not part of the question"
     words = f"{name}: {modality.depth} of {modality.num_layers} layers"
     if modality.from_cache:
         words += ", computed once for the whole model: this answer paid nothing for it"

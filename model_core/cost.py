@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from model_core.config import ModelConfig
 from model_core.evaluation.flops import FlopModel
-from model_core.policies import ExitPolicy
+from model_core.policies import ExitPolicy, NeverPolicy
+from model_core.readouts import ENCODER_ANSWERS, Outcome
 from model_core.request import Request
 from model_core.request_encoder import EncodedRequest
 from model_core.types import Cost, StageMs
@@ -87,6 +88,28 @@ class CostModel:
             stage_ms=StageMs(request.preprocess_ms, encoded.stem_ms, encoded.encode_ms, decode_ms),
         )
 
+    def encoder_cost(self, outcome: Outcome, encoded: EncodedRequest) -> Cost:
+        """The cost of an answer that the encoder gives alone, of the one modality that it has."""
+        request, full_depth = outcome.request, self._config.num_encoder_layers
+        at_full = outcome._replace(policy=NeverPolicy(), depth=full_depth)
+        return Cost(
+            layers_run=float(outcome.depth),
+            layers_full=float(full_depth),
+            flops=self._outcome_flops(outcome, encoded),
+            flops_full=self._outcome_flops(at_full, encoded),
+            stage_ms=StageMs(request.preprocess_ms, encoded.stem_ms, encoded.encode_ms, 0.0),
+        )
+
+    def _outcome_flops(self, outcome: Outcome, encoded: EncodedRequest) -> int:
+        request, depth = outcome.request, outcome.depth
+        readout = ENCODER_ANSWERS[request.wanted].flops(outcome, self._flops)
+        return self._encoder_flops(request, encoded, depth, depth) + readout
+
+    def photo_flops(self, depth: int) -> int:
+        """Operations of a photo in stem and encoder, ``depth`` layers deep."""
+        layer = self._flops.encoder_layer(self._config.stem.num_image_tokens)
+        return self._flops.stem() + self._flops.image_embedding() + depth * layer
+
     def _full_work(self, rows_per_step: Sequence[int]) -> DecoderWork:
         num_layers = self._config.num_decoder_layers
         return DecoderWork(
@@ -100,9 +123,10 @@ class CostModel:
     def _encoder_flops(
         self, request: Request, encoded: EncodedRequest, image_depth: int, text_depth: int
     ) -> int:
-        total = self._flops.stem() + self._flops.image_embedding()
-        total += image_depth * self._flops.encoder_layer(self._config.stem.num_image_tokens)
-        if not encoded.text.from_cache:
+        total = 0
+        if request.has_image:
+            total += self.photo_flops(image_depth)
+        if request.has_text and not encoded.text.from_cache:
             total += text_depth * self._flops.encoder_layer(len(request.text_ids))
         return total
 

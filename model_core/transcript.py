@@ -5,13 +5,14 @@ is read along that way and nothing is moved when beams are reordered.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from model_core.beam import Beam
 from model_core.cost import CostModel, DecoderWork
 from model_core.decode_step import DecodingStep
 from model_core.model import Backbone
+from model_core.readouts import ENCODER_ANSWERS, Outcome
 from model_core.request import Request
 from model_core.request_encoder import EncodedRequest
 from model_core.tokenizer import WordPieceTokenizer
@@ -121,3 +122,19 @@ class Transcript:
                 beam.token_ids, records, self.computed_depths[beam.rows], strict=True
             )
         )
+
+
+def encoder_answer(
+    request: Request, encoded: EncodedRequest, backbone: Backbone, costs: CostModel
+) -> Answer:
+    """The answer of a request that needs no decoder; its decoder trace is empty."""
+    policy = request.exits.image if request.has_image else request.exits.text
+    outcome = Outcome(backbone, request, encoded.output, policy, encoded.depth)
+    trace = ExitTrace(
+        TRACE_SCHEMA_VERSION,
+        EncoderTrace(encoded.image, encoded.text),
+        DecoderTrace(backbone.config.num_decoder_layers, ()),
+        costs.encoder_cost(outcome, encoded),
+    )
+    blank = Answer(request.task, text="", token_ids=(), probabilities={}, trace=trace)
+    return replace(blank, **ENCODER_ANSWERS[request.wanted].fields(outcome))

@@ -21,23 +21,38 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ValidationError
 
 from serve import schemas
+from serve.rules import (
+    ClassifierRule,
+    ConfidenceRule,
+    EntropyRule,
+    ExitRules,
+    FixedDepthRule,
+    JeiDnnRule,
+    MarginRule,
+    NeverRule,
+    PalbertRule,
+    PatienceRule,
+    ShallowExitRule,
+    SimilarityRule,
+    ThresholdDecay,
+)
 
 VALUE_CHARS = 80
 
 _PARENTS: dict[str, type[BaseModel]] = {
-    "ExitRules": schemas.ExitRules,
-    "never": schemas.NeverRule,
-    "fixed_depth": schemas.FixedDepthRule,
-    "similarity": schemas.SimilarityRule,
-    "classifier": schemas.ClassifierRule,
-    "confidence": schemas.ConfidenceRule,
-    "entropy": schemas.EntropyRule,
-    "margin": schemas.MarginRule,
-    "patience": schemas.PatienceRule,
-    "shallow_exit": schemas.ShallowExitRule,
-    "palbert": schemas.PalbertRule,
-    "jei_dnn": schemas.JeiDnnRule,
-    "decay": schemas.ThresholdDecay,
+    "ExitRules": ExitRules,
+    "never": NeverRule,
+    "fixed_depth": FixedDepthRule,
+    "similarity": SimilarityRule,
+    "classifier": ClassifierRule,
+    "confidence": ConfidenceRule,
+    "entropy": EntropyRule,
+    "margin": MarginRule,
+    "patience": PatienceRule,
+    "shallow_exit": ShallowExitRule,
+    "palbert": PalbertRule,
+    "jei_dnn": JeiDnnRule,
+    "decay": ThresholdDecay,
 }
 _UNION_TAGS = frozenset(_PARENTS) - {"decay"} | {"str"}
 
@@ -177,6 +192,8 @@ def _describe_item(item: Any, model: type[BaseModel]) -> str:
         return f"{name}: unknown field; allowed are {', '.join(parent.model_fields)}"
     if item["type"] == "missing":
         return f"{name}: this field is required"
+    if item["type"] == "value_error":  # a sentence of ours, about several fields together
+        return f"{name}: {item['msg'].removeprefix('Value error, ')}"
     if location and location[0] == "image":
         return f"{name}: {item['msg']}"
     return f"{name}: {item['msg']} (got {describe_value(item['input'])})"

@@ -19,6 +19,8 @@ _REQUESTS: tuple[type[BaseModel], ...] = (
     schemas.CaptionRequest,
     schemas.EntailmentRequest,
     schemas.CompareRequest,
+    schemas.EmbedRequest,
+    schemas.TagsRequest,
 )
 _PHOTO = "data:image/jpeg;base64,/9j/4AAQSkZJRg..."
 _EXAMPLES: dict[type[BaseModel], dict[str, dict[str, Any]]] = {
@@ -49,6 +51,17 @@ _EXAMPLES: dict[type[BaseModel], dict[str, dict[str, Any]]] = {
             "task": "entailment",
             "hypothesis": "A dog runs on the beach.",
             "policies": ["full", "balanced"],
+        },
+    },
+    schemas.EmbedRequest: {
+        "photo": {"image": _PHOTO, "policy": "balanced"},
+        "text": {"text": "a dog in the snow", "policy": "balanced"},
+    },
+    schemas.TagsRequest: {
+        "preset": {"image": _PHOTO, "policy": "full"},
+        "confidence": {
+            "image": _PHOTO,
+            "policy": {"image": {"kind": "confidence", "threshold": 0.6}},
         },
     },
 }

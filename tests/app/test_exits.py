@@ -12,7 +12,15 @@ from app.exits import (
     score_sites,
     total_ms,
 )
-from serve.schemas import CaptionAnswer, DecoderTrace, ExitRules, ModalityTrace, TokenTrace
+from serve.rules import ExitRules
+from serve.schemas import (
+    CaptionAnswer,
+    DecoderTrace,
+    EmbedAnswer,
+    ModalityTrace,
+    TokenTrace,
+)
+from tests.app.conftest import read
 
 RAN, CAUGHT_UP, NEVER = CellState.RAN, CellState.CAUGHT_UP, CellState.NEVER
 
@@ -101,3 +109,10 @@ def test_encoding_from_the_cache_is_said_in_words() -> None:
     assert "computed once for the whole model" in modality_words("Text", kept)
     fresh = kept.model_copy(update={"from_cache": False})
     assert modality_words("Text", fresh) == "Text: 2 of 6 layers"
+
+
+def test_a_modality_that_was_not_asked_about_is_no_exit_site() -> None:
+    trace = read("embed", EmbedAnswer).trace
+    assert score_sites(trace) == [("Image", "image")]
+    assert default_site(trace) == "image"
+    assert modality_words("Text", trace.encoder.text) == "Text: not part of the question"

@@ -11,6 +11,7 @@ from model_core.evaluation.report import BEGIN, END
 from model_core.policies import NeverPolicy
 from tests.model_core.evaluation.invented import write_ratings
 from tests.tiny import photo
+from tests.tiny_tags import write_tagging_checkpoint
 
 
 @pytest.fixture
@@ -331,3 +332,93 @@ def test_wrong_use_is_one_sentence(
     assert message in captured.err
     assert captured.out == ""
     assert "Traceback" not in captured.err
+
+
+def test_search_names_photos_and_what_ran(
+    capsys: pytest.CaptureFixture[str], pooled_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3):
+        photo(number).save(folder / f"{number}.png")
+    (folder / "broken.jpg").write_bytes(b"broken")
+    options = ("--checkpoint", str(pooled_checkpoint), "--cache", str(tmp_path / "cache"))
+    result = run_json(capsys, "search", str(folder), "a dog", "--top", "2", *options)
+    assert (result["text_depth"], result["image_depth"], result["num_layers"]) == (4, 4, 4)
+    assert (result["num_photos"], result["num_computed"]) == (3, 3)
+    skipped, hits = result["skipped"], result["hits"]
+    assert isinstance(skipped, list) and isinstance(hits, list)
+    assert [one["name"] for one in skipped] == ["broken.jpg"]
+    assert [set(hit) for hit in hits] == [{"rank", "cosine", "path", "depth"}] * 2
+    assert main(["search", str(folder), "a dog", *options]) == 0
+    text = capsys.readouterr().out
+    assert hits[0]["path"] in text.splitlines()[0]
+    assert "layers: text 4/4, photos 4.0/4 on average" in text
+    assert "0 embedded now, 3 known before, 1 left out" in text
+
+
+def test_search_without_poolers_or_photos_is_one_sentence(
+    capsys: pytest.CaptureFixture[str],
+    tiny_checkpoint: Path,
+    pooled_checkpoint: Path,
+    tmp_path: Path,
+) -> None:
+    command = ["search", str(tmp_path), "a dog", "--cache", str(tmp_path / "cache")]
+    assert main([*command, "--checkpoint", str(tiny_checkpoint)]) == 1
+    assert "tiny has no poolers" in capsys.readouterr().err
+    assert main([*command, "--checkpoint", str(pooled_checkpoint)]) == 1
+    assert "holds no photo" in capsys.readouterr().err
+
+
+def test_tags_are_evaluated(
+    capsys: pytest.CaptureFixture[str], tagging_checkpoint: Path, data_folder: Path
+) -> None:
+    arguments = ["evaluate", "--task", "tags", "--data", str(data_folder)]
+    arguments += ["--checkpoint", str(tagging_checkpoint)]
+    result = run_json(capsys, *arguments)
+    assert (result["task"], result["num_examples"], result["mean_depth"]) == ("tags", 6, 4.0)
+    # "grass" is the only word that two captions share, and every photo has it
+    assert isinstance(result["metrics"], dict)
+    assert result["metrics"]["map"] == 1.0
+    assert main([*arguments, "--num-beams", "2"]) == 1
+    assert "num_beams: 2 cannot be used with task tags" in capsys.readouterr().err
+
+
+def test_tags_of_two_models_are_measured_under_every_setting(
+    capsys: pytest.CaptureFixture[str],
+    tagging_checkpoint: Path,
+    pooled_checkpoint: Path,
+    data_folder: Path,
+    tmp_path: Path,
+) -> None:
+    arguments = ["tags", "--data", str(data_folder), "--checkpoint", str(tagging_checkpoint)]
+    other = ["--compare", f"other={tagging_checkpoint}", "--batch-sizes", "", "--out"]
+    result = run_json(capsys, *arguments, *other, str(tmp_path))
+    assert json.loads((tmp_path / "tags.json").read_text()) == result
+    assert isinstance(result["models"], dict)
+    assert list(result["models"]) == ["heterogeneous", "other"]
+    assert main([*arguments, "--batch-sizes", "2", "--num-timed", "4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("test: 6 photos, 5 words, 1.00 a photo")
+    assert lines[1].startswith("heterogeneous: never")
+    assert any(line.startswith("heterogeneous: fixed_depth 1") and " x2 " in line for line in lines)
+    for compared, code, message in (
+        (f"heterogeneous={tagging_checkpoint}", 2, "the name 'heterogeneous' is taken"),
+        ("other", 2, "--compare 'other': must look like NAME=FOLDER"),
+        (f"other={pooled_checkpoint}", 1, "task tags needs tag heads"),
+    ):
+        assert main([*arguments, "--compare", compared]) == code
+        assert message in capsys.readouterr().err
+
+
+def test_tag_heads_of_another_model_are_not_compared(
+    capsys: pytest.CaptureFixture[str],
+    tagging_checkpoint: Path,
+    pooled_checkpoint: Path,
+    data_folder: Path,
+    tmp_path: Path,
+) -> None:
+    other = write_tagging_checkpoint(pooled_checkpoint, tmp_path / "other")
+    arguments = ["tags", "--data", str(data_folder), "--checkpoint", str(tagging_checkpoint)]
+    assert main([*arguments, "--compare", f"other={other}"]) == 1
+    assert "has other weights than" in capsys.readouterr().err
