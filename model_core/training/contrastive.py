@@ -47,7 +47,7 @@ class ContrastiveRecipe:
         rng = np.random.default_rng((self._data.seed, step, 2))
         photos = self._data.photos(step, self._size)
         views = rng.integers(len(self._views), size=len(photos))
-        images = torch.stack([self._views[v, p] for v, p in zip(views, photos, strict=True)])
+        images = self._views[torch.from_numpy(views), torch.tensor(photos)]
         captions = [self._draw_caption(photo, rng) for photo in photos]
         width = max(len(caption) for caption in captions)
         texts = images.new_zeros(len(photos), width, images.shape[-1])

@@ -245,6 +245,14 @@ def test_contrastive_recipe_trains_the_poolers_alone(
     assert sum(values[-5:]) < sum(values[:5])
 
 
+def test_contrastive_recipe_computes_in_bfloat16(
+    data_folder: Path, model_file: Path, tmp_path: Path
+) -> None:
+    changes = {"objective": "contrastive", "precision": Precision.BFLOAT16, "num_steps": 1}
+    Trainer(train_config(data_folder, model_file, tmp_path, **changes)).run()
+    assert math.isfinite(losses(tmp_path)[0])
+
+
 def test_contrastive_recipe_needs_poolers(
     data_folder: Path, model_file: Path, tmp_path: Path
 ) -> None:
