@@ -30,9 +30,10 @@ PRESETS = "presets"
 BEAMS = "beams"
 ORACLE = "oracle"
 
-NUM_THRESHOLDS = 6  # of a decoder policy, or of one at all three sites
+NUM_THRESHOLDS = 5  # of a decoder policy, or of one at all three sites
 NUM_ENCODER_THRESHOLDS = 3  # of a policy at one modality
 NUM_BEAMS = 5
+BEAM_PRESETS = (FULL, "balanced", "fast")
 COPIED_KINDS = ("similarity", "confidence")  # MuE and CALM, whose rule it is
 DRAFT_DEPTHS, LOOKAHEADS = (1, 2), (2, 4)
 
@@ -184,7 +185,7 @@ def sweep_points(selection: Sequence[str], task: str, depths: Depths) -> list[Sw
     """The points of the chosen families, presets and YAML files, in order; oracles are apart.
 
     Args:
-        selection: Names of ``FAMILIES``, ``presets``, ``beams`` (full depth and every preset with
+        selection: Names of ``FAMILIES``, ``presets``, ``beams`` (``BEAM_PRESETS`` with
             ``NUM_BEAMS`` beams), ``oracle`` (which has no point here), or presets and YAML files.
         task: Its exits are taken from a preset.
         depths: Layers of the model.
@@ -200,7 +201,7 @@ def sweep_points(selection: Sequence[str], task: str, depths: Depths) -> list[Sw
         elif name == PRESETS:
             points += [_preset(preset, task, depths) for preset in preset_names() if preset != FULL]
         elif name == BEAMS:
-            points += [_with_beams(preset, task, depths) for preset in preset_names()]
+            points += [_with_beams(preset, task, depths) for preset in BEAM_PRESETS]
         elif name not in (ORACLE, FULL):
             points.append(_preset(name, task, depths))
     return points
