@@ -16,11 +16,11 @@ from model_core.commands.options import (
 )
 from model_core.errors import ConfigError, InputError
 from model_core.evaluation.features import stem_features
+from model_core.evaluation.grids import describe_policy
 from model_core.evaluation.results import TAGS, write_results
 from model_core.evaluation.tag_study import TagModel, TagResults, TagSplit, study_tags
 from model_core.evaluation.tags import read_tag_examples
 from model_core.manifest import read_manifest
-from model_core.policies import ExitPolicy
 from model_core.predictor import Predictor
 from model_core.tagging import tag_heads_of
 
@@ -161,10 +161,3 @@ def _describe_model(model: TagModel) -> list[str]:
             f"{point.saving.flops:.1%}  {times}".rstrip()
         )
     return lines
-
-
-def describe_policy(policy: ExitPolicy) -> str:
-    """Its kind and the one number that it has."""
-    number = policy.model_dump().get("threshold", policy.model_dump().get("depth"))
-    kind = policy.model_dump()["kind"]
-    return str(kind) if number is None else f"{kind} {number:g}"

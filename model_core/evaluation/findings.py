@@ -16,12 +16,14 @@ from model_core.evaluation.results import (
     CONFORMAL,
     JUDGMENTS,
     RETRIEVAL,
+    TAGS,
     TUNING,
     SweepResults,
     complete_results,
 )
 from model_core.evaluation.retrieval import RetrievalResults
 from model_core.evaluation.score_file import read_scores, scores_path
+from model_core.evaluation.tag_study import TagResults
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -34,6 +36,7 @@ class Findings(NamedTuple):
         retrieval: None where it was not measured.
         judgments: None where the metrics were not compared with ratings.
         conformal: None where no prediction sets were measured.
+        tags: None where no tags were measured.
         tuning: The same sweeps on the split that methods are tuned on, by the same names.
     """
 
@@ -41,6 +44,7 @@ class Findings(NamedTuple):
     retrieval: RetrievalResults | None = None
     judgments: Judgments | None = None
     conformal: ConformalReport | None = None
+    tags: TagResults | None = None
     tuning: Mapping[str, SweepResults] = MappingProxyType({})
 
 
@@ -59,6 +63,7 @@ def read_findings(folder: Path) -> Findings:
         _read(folder / f"{RETRIEVAL}.json", RetrievalResults),
         _read(folder / f"{JUDGMENTS}.json", Judgments),
         _read(folder / f"{CONFORMAL}.json", ConformalReport),
+        _read(folder / f"{TAGS}.json", TagResults),
         complete_results(folder / TUNING),
     )
 

@@ -36,6 +36,7 @@ from model_core.evaluation.tables import (
     metric_table,
     retrieval_table,
 )
+from model_core.evaluation.tag_tables import tags_section
 from model_core.evaluation.verdicts import EXPLANATION, verdict, verdicts
 from model_core.policies import ExitSite
 
@@ -93,6 +94,8 @@ def write_report(
 def methods_block(findings: Findings) -> str:
     """The tables of all methods, and what the exits' probabilities are worth."""
     lines = method_sections(findings.sweeps, findings.tuning)
+    if findings.tags:
+        lines += tags_section(findings.tags)
     if findings.conformal:
         lines += _conformal_section(findings.conformal)
     return "\n".join(lines).strip("\n")
