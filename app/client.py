@@ -19,6 +19,8 @@ from serve.schemas import (
     CaptionRequest,
     CompareAnswer,
     CompareRequest,
+    EmbedAnswer,
+    EmbedRequest,
     EntailmentAnswer,
     EntailmentRequest,
     ErrorAnswer,
@@ -94,6 +96,10 @@ class Client:
     def compare(self, request: CompareRequest) -> CompareAnswer:
         """The same input under several settings."""
         return self._post("/v1/compare", request, CompareAnswer)
+
+    def embed(self, request: EmbedRequest) -> EmbedAnswer:
+        """The unit vector of a photo or of a text with its exits."""
+        return self._post("/v1/embed", request, EmbedAnswer)
 
     def model(self) -> ModelReport:
         """Which weights answer."""

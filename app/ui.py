@@ -15,13 +15,14 @@ from app import pictures
 from app.client import Client
 from app.controls import fetch_policies, offered
 from app.errors import ServiceError
-from app.tabs import caption, compare, entailment
+from app.tabs import caption, compare, entailment, search
 from serve.schemas import HealthReport, ModelReport, PoliciesReport
 
 TITLE = "Offramp"
 TAGLINE = "Vision and language that stops computing as soon as the answer is there."
 HEADER = f'<header class="off-title"><h1>{TITLE}</h1><p>{TAGLINE}</p></header>'
 MAX_CONCURRENT_EVENTS = 16
+NUM_SETTINGS = 4  # that the page refreshes, one per tab
 
 
 def build_ui(client: Client, examples: list[Path] | None = None) -> gr.Blocks:
@@ -44,7 +45,9 @@ def build_ui(client: Client, examples: list[Path] | None = None) -> gr.Blocks:
             labels = entailment.build_tab(client, report, photos)
         with gr.Tab("Compare", id="compare"):
             settings = compare.build_tab(client, report, photos)
-        refreshed = [status, retry, captions.preset, labels.preset, settings]
+        with gr.Tab("Search", id="search"):
+            searches = search.build_tab(client, report, photos)
+        refreshed = [status, retry, captions.preset, labels.preset, settings, searches.preset]
         refresh = partial(refresh_service, client)
         page.load(refresh, None, refreshed, api_name="refresh", show_progress="hidden")
         retry.click(refresh, None, refreshed, api_visibility="private")
@@ -59,13 +62,14 @@ def refresh_service(client: Client) -> tuple[Any, ...]:
         status = status_html(client.model(), client.health())
     except ServiceError as error:
         sentence = pictures.error_html(error.message, error.request_id)
-        return sentence, gr.update(visible=True), gr.skip(), gr.skip(), gr.skip()
+        return sentence, gr.update(visible=True), *[gr.skip()] * NUM_SETTINGS
     return (
         status,
         gr.update(visible=False),
         preset_update(report, caption.TASK),
         preset_update(report, entailment.TASK),
         settings_update(report),
+        preset_update(report, search.TASK),
     )
 
 

@@ -26,6 +26,7 @@ from model_core.commands.options import (
     print_json,
     split_numbers,
 )
+from model_core.commands.search import add_search
 from model_core.commands.studies import add_report, add_sweep
 from model_core.config import load_config, preset_exits
 from model_core.errors import ConfigError, InputError, OfframpError
@@ -76,6 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_caption(commands)
     _add_entail(commands)
+    add_search(commands)
     _add_evaluate(commands)
     _add_benchmark(commands)
     add_calibrate(commands)

@@ -19,13 +19,14 @@ from model_core.manifest import check_file, checkpoint_hash, read_manifest, writ
 from model_core.model import UnifiedModel
 from model_core.policy_heads import PolicyHeads
 from model_core.stem import fold_batch_norms
+from model_core.tags_file import TAGS_FILE, read_tag_heads, write_tag_heads
 from model_core.tokenizer import WordPieceTokenizer
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 TOKENIZER_FILE = "tokenizer.json"
 HASHED_FILES = (WEIGHTS_FILE, CONFIG_FILE, TOKENIZER_FILE)
-HEADS_PREFIX = "policy_heads."
+HEADS_PREFIXES = ("policy_heads.", "tag_heads.")  # in files of their own
 SHIPPED_CHECKPOINT = Path(__file__).resolve().parent / "weights" / "offramp-s"
 
 
@@ -47,7 +48,7 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint with its weights in ``dtype``; the batch norms of the stem get folded.
 
-    Learned heads that the model has come with it, each kind in a file of its own.
+    Learned heads and tag heads that the model has come with it, in files of their own.
     """
     folder.mkdir(parents=True, exist_ok=True)
     model.eval()
@@ -55,7 +56,7 @@ def save_checkpoint(
     weights = {
         name: value.detach().to("cpu", dtype).contiguous()
         for name, value in model.state_dict().items()
-        if not _is_shared_copy(name) and not name.startswith(HEADS_PREFIX)
+        if not _is_shared_copy(name) and not name.startswith(HEADS_PREFIXES)
     }
     save_file(weights, folder / WEIGHTS_FILE)
     config = json.dumps(model.config.model_dump(mode="json"), indent=2)
@@ -64,7 +65,13 @@ def save_checkpoint(
     for kind, heads in model.policy_heads.items():
         write_heads(folder, kind, cast(PolicyHeads, heads), dtype)
     remove_heads(folder, kept=list(model.policy_heads))
-    write_manifest(folder, [*HASHED_FILES, *map(heads_file, model.policy_heads)])
+    names = [*HASHED_FILES, *map(heads_file, model.policy_heads)]
+    if model.tag_heads is None:
+        (folder / TAGS_FILE).unlink(missing_ok=True)
+    else:
+        write_tag_heads(folder, model.tag_heads, dtype)
+        names.append(TAGS_FILE)
+    write_manifest(folder, names)
 
 
 def load_checkpoint(folder: Path) -> LoadedCheckpoint:
@@ -88,6 +95,7 @@ def load_checkpoint(folder: Path) -> LoadedCheckpoint:
     fold_batch_norms(model.stem)
     _load_weights(model, {name: value.float() for name, value in weights.items()}, folder)
     model.policy_heads.update(read_heads(folder, hashes, config))
+    model.tag_heads = read_tag_heads(folder, hashes, config)
     return LoadedCheckpoint(model.eval(), tokenizer, checkpoint_hash(folder))
 
 

@@ -153,13 +153,15 @@ class ExitConfig(FrozenConfig):
         return self
 
     @model_validator(mode="after")
-    def _encoder_has_no_head(self) -> Self:
+    def _encoder_has_few_heads(self) -> Self:
         for site in (ExitSite.IMAGE, ExitSite.TEXT):
             policy = getattr(self, site.value)
-            if policy.needs_features or policy.learned_kind:
+            may_read_tags = site is ExitSite.IMAGE and policy.reads_many_labels
+            if (policy.needs_features or policy.learned_kind) and not may_read_tags:
+                or_tags = " (for task tags also confidence)" if site is ExitSite.IMAGE else ""
                 raise ValueError(
                     f"{site.value}: policy '{policy.kind}' reads an exit head, which the encoder "
-                    "does not have; use never, fixed_depth or similarity"
+                    f"does not have; use never, fixed_depth or similarity{or_tags}"
                 )
         return self
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 from model_core.config import ModelConfig
 from model_core.evaluation.flops import FlopModel
-from model_core.policies import ExitPolicy
+from model_core.model import Backbone
+from model_core.policies import ExitPolicy, NeverPolicy
+from model_core.readouts import READOUTS
 from model_core.request import Request
 from model_core.request_encoder import EncodedRequest
 from model_core.types import Cost, StageMs
@@ -87,6 +89,24 @@ class CostModel:
             stage_ms=StageMs(request.preprocess_ms, encoded.stem_ms, encoded.encode_ms, decode_ms),
         )
 
+    def encoder_cost(self, backbone: Backbone, request: Request, encoded: EncodedRequest) -> Cost:
+        """The cost of an answer that the encoder gives alone, of the one modality that it has."""
+        policy = request.exits.image if request.has_image else request.exits.text
+        full_depth = self._config.num_encoder_layers
+
+        def flops(policy: ExitPolicy, depth: int) -> int:
+            readout = READOUTS[request.wanted].flops
+            total = readout(backbone, self._flops, request, policy, depth)
+            return total + self._encoder_flops(request, encoded, depth, depth)
+
+        return Cost(
+            layers_run=float(encoded.depth),
+            layers_full=float(full_depth),
+            flops=flops(policy, encoded.depth),
+            flops_full=flops(NeverPolicy(), full_depth),
+            stage_ms=StageMs(request.preprocess_ms, encoded.stem_ms, encoded.encode_ms, 0.0),
+        )
+
     def _full_work(self, rows_per_step: Sequence[int]) -> DecoderWork:
         num_layers = self._config.num_decoder_layers
         return DecoderWork(
@@ -100,9 +120,11 @@ class CostModel:
     def _encoder_flops(
         self, request: Request, encoded: EncodedRequest, image_depth: int, text_depth: int
     ) -> int:
-        total = self._flops.stem() + self._flops.image_embedding()
-        total += image_depth * self._flops.encoder_layer(self._config.stem.num_image_tokens)
-        if not encoded.text.from_cache:
+        total = 0
+        if request.has_image:
+            total += self._flops.stem() + self._flops.image_embedding()
+            total += image_depth * self._flops.encoder_layer(self._config.stem.num_image_tokens)
+        if request.has_text and not encoded.text.from_cache:
             total += text_depth * self._flops.encoder_layer(len(request.text_ids))
         return total
 

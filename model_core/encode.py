@@ -4,7 +4,9 @@ Rows that left are taken out of the batch, so that a layer costs only the rows s
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -84,6 +86,24 @@ def take_rows(values: Tensor, places: np.ndarray) -> Tensor:
     return values.index_select(0, torch.from_numpy(places).to(values.device))
 
 
+class EncoderHead(Protocol):
+    """Exit heads of an encoder, for labels of which several may hold (``tag_heads``)."""
+
+    def features(self, depth: int, states: Tensor) -> Tensor:
+        """``(B, D)`` exit features of ``(B, T, D)`` states at ``depth``."""
+
+    def logits(self, depth: int, features: Tensor) -> Tensor:
+        """``(B, N)`` log odds of exit features at ``depth``."""
+
+
+class EncodedRow(NamedTuple):
+    """``(T, D)`` states of one row where it left, its trace, and ``(N,)`` logits if it has any."""
+
+    hidden: Tensor
+    trace: ModalityTrace
+    logits: Tensor | None = None
+
+
 @dataclass(frozen=True)
 class EncodedModality:
     """One modality after the encoder.
@@ -91,10 +111,77 @@ class EncodedModality:
     Attributes:
         hidden: ``(B, T, D)`` each row's states at the depth where it left.
         traces: Per row.
+        logits: Per row, ``(N,)`` what the exit head says of its states; None without a head.
     """
 
     hidden: Tensor
     traces: tuple[ModalityTrace, ...]
+    logits: tuple[Tensor | None, ...]
+
+    def rows(self, lengths: Sequence[int] | None = None) -> list[EncodedRow]:
+        """One by one; ``lengths`` says how many tokens of each are real, all when None."""
+        limits = lengths or [self.hidden.shape[1]] * len(self.traces)
+        return [
+            EncodedRow(hidden[:length], trace, logits)
+            for hidden, trace, logits, length in zip(
+                self.hidden, self.traces, self.logits, limits, strict=True
+            )
+        ]
+
+
+@dataclass(frozen=True)
+class EncoderDepth:
+    """The rows still running at one depth; what the exit head says of them is read once."""
+
+    depth: int
+    num_layers: int
+    hidden: Tensor
+    previous: Tensor
+    mask: Tensor | None
+    head: EncoderHead | None
+    read: dict[int, Tensor] = field(default_factory=dict)
+
+    def signals(self, places: np.ndarray, has_head: bool = True) -> ExitSignals:
+        """What a policy sees of the rows at ``places``, all with the exit head or all without."""
+        hidden, head = take_rows(self.hidden, places), self.head if has_head else None
+        return ExitSignals(
+            depth=self.depth,
+            num_layers=self.num_layers,
+            hidden=hidden,
+            previous=take_rows(self.previous, places),
+            mask=None if self.mask is None else take_rows(self.mask, places),
+            steps=torch.zeros(len(places), device=hidden.device),
+            max_steps=torch.ones(len(places), device=hidden.device),
+            compute_features=None if head is None else partial(head.features, self.depth, hidden),
+            compute_logits=None if head is None else partial(head.logits, self.depth),
+            has_many_labels=head is not None,
+        )
+
+    def decide(
+        self,
+        board: ScoreBoard,
+        policy: ExitPolicy,
+        places: np.ndarray,
+        rows: np.ndarray,
+        has_head: bool,
+    ) -> np.ndarray | bool:
+        """Which of the rows at ``places``, whose numbers are ``rows``, leave here."""
+        known = board.decide_known(policy, self.depth, rows)
+        if known is not None:
+            return known
+        signals = self.signals(places, has_head)
+        decided = board.decide(policy, signals, rows)
+        if signals.has_logits:
+            self.read.update(zip(places.tolist(), signals.logits(), strict=True))
+        return decided
+
+    def logits(self, places: np.ndarray) -> list[Tensor]:
+        """``(N,)`` each, of the rows at ``places``; what no policy has read is read now."""
+        missing = np.array([place for place in places.tolist() if place not in self.read])
+        if len(missing):
+            logits = self.signals(missing).logits()
+            self.read.update(zip(missing.tolist(), logits, strict=True))
+        return [self.read[place] for place in places.tolist()]
 
 
 def encode_modality(
@@ -103,6 +190,8 @@ def encode_modality(
     embedded: Tensor,
     mask: Tensor | None,
     policies: Sequence[ExitPolicy],
+    head: EncoderHead | None = None,
+    has_head: Sequence[bool] | None = None,
 ) -> EncodedModality:
     """Run one modality with a policy per row.
 
@@ -112,24 +201,27 @@ def encode_modality(
         embedded: ``(B, T, D)`` encoder input.
         mask: ``(B, T)`` True at real tokens; None when all are.
         policies: One per row.
+        head: Exit heads that policies may read, and that answer where a row leaves.
+        has_head: Which rows have them; all when None.
     """
     board = ScoreBoard(len(policies), num_layers)
-    groups = number_groups(policies)
+    has_heads = [head is not None] * len(policies) if has_head is None else has_head
+    groups = number_groups(list(zip(policies, has_heads, strict=True)))
     depths = np.zeros(len(policies), dtype=np.int64)
     final = torch.empty_like(embedded)
+    logits: dict[int, Tensor] = {}
     rows = np.arange(len(policies))
     hidden = embedded
     for layer in range(num_layers):
         previous, hidden = hidden, run_layer(layer, hidden, mask)
+        here = EncoderDepth(layer + 1, num_layers, hidden, previous, mask, head)
         leaves = np.zeros(len(rows), dtype=bool)
         for places in group_rows(groups[rows]):
-            policy = policies[rows[places[0]]]
-            decided: np.ndarray | bool | None
-            decided = board.decide_known(policy, layer + 1, rows[places])
-            if decided is None:
-                signals = _signals(layer + 1, num_layers, hidden, previous, mask, places)
-                decided = board.decide(policy, signals, rows[places])
-            leaves[places] = decided
+            policy, reads_head = policies[rows[places[0]]], has_heads[rows[places[0]]]
+            leaves[places] = here.decide(board, policy, places, rows[places], reads_head)
+            if reads_head:
+                left = places[leaves[places]]
+                logits.update(zip(rows[left].tolist(), here.logits(left), strict=True))
         if leaves.any():
             leaving, staying = np.flatnonzero(leaves), np.flatnonzero(~leaves)
             final[torch.from_numpy(rows[leaving]).to(final.device)] = take_rows(hidden, leaving)
@@ -142,24 +234,4 @@ def encode_modality(
         ModalityTrace(int(depth), num_layers, *board.upto(row, int(depth)))
         for row, depth in enumerate(depths)
     )
-    return EncodedModality(final, traces)
-
-
-def _signals(
-    depth: int,
-    num_layers: int,
-    hidden: Tensor,
-    previous: Tensor,
-    mask: Tensor | None,
-    places: np.ndarray,
-) -> ExitSignals:
-    count = len(places)
-    return ExitSignals(
-        depth=depth,
-        num_layers=num_layers,
-        hidden=take_rows(hidden, places),
-        previous=take_rows(previous, places),
-        mask=None if mask is None else take_rows(mask, places),
-        steps=torch.zeros(count, device=hidden.device),
-        max_steps=torch.ones(count, device=hidden.device),
-    )
+    return EncodedModality(final, traces, tuple(logits.get(row) for row in range(len(traces))))

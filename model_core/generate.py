@@ -3,11 +3,13 @@
 Offline generation is "admit all, step until empty"; the server's continuous batching is the same
 object fed over time. One step runs the decoder layer by layer over the rows still undecided; a row
 leaves where its own policy fires, whoever shares the batch. A slot is a row of the cache: a request
-takes one for each of its beams, and is known by the first.
+takes one for each of its beams, and is known by the first. A request whose answer is there once the
+encoder has run takes a slot like any other, and is finished by the next step.
 """
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +21,8 @@ from model_core.cost import CostModel
 from model_core.decode_step import DecodingStep
 from model_core.kv_cache import SlotCache
 from model_core.request import Request
-from model_core.request_encoder import RequestEncoder
-from model_core.transcript import Transcript
+from model_core.request_encoder import EncodedRequest, RequestEncoder
+from model_core.transcript import Transcript, encoder_answer
 from model_core.types import Answer, StepEvent
 from model_core.verification import Draft, verify
 
@@ -39,6 +41,31 @@ class SlotState(NamedTuple):
     def request(self) -> Request:
         """What was asked."""
         return self.transcript.request
+
+    @property
+    def rows(self) -> Sequence[int]:
+        """The slots that the request holds."""
+        return self.search.rows
+
+    @property
+    def is_done(self) -> bool:
+        """True once the search has ended."""
+        return self.search.is_done
+
+
+@dataclass
+class ReadyState:
+    """A request that the encoder has answered.
+
+    Attributes:
+        rows: The slot that it holds.
+        answer: The answer.
+        is_done: True once a step has told so.
+    """
+
+    rows: list[int]
+    answer: Answer
+    is_done: bool = False
 
 
 class Slots:
@@ -60,7 +87,7 @@ class Slots:
         self._device = encoder.device
         self.cache = SlotCache(encoder.backbone, num_slots, encoder.device, encoder.dtype)
         self._clock = clock
-        self._states: list[SlotState | None] = [None] * num_slots
+        self._states: list[SlotState | ReadyState | None] = [None] * num_slots
         self._costs = CostModel(self._backbone.config, self._tokenizer.vocabulary_size)
 
     @property
@@ -86,27 +113,36 @@ class Slots:
         firsts = []
         for request, encoded in zip(requests, self._encoder.encode(requests), strict=True):
             slots = [next(free) for _ in range(request.num_beams)]
-            self.cache.open(slots, encoded.memory)
-            search = BeamSearch(
-                slots, request.max_new_tokens, self._tokenizer.end_id, request.length_penalty
-            )
-            draft = None if request.exits.lookahead is None else Draft()
-            state = SlotState(search, Transcript(request, encoded), draft)
+            state = self._start(request, encoded, slots)
             for slot in slots:
                 self._states[slot] = state
             firsts.append(slots[0])
         return firsts
+
+    def _start(
+        self, request: Request, encoded: EncodedRequest, slots: list[int]
+    ) -> SlotState | ReadyState:
+        if not request.wanted.needs_decoder:
+            answer = encoder_answer(request, encoded, self._backbone, self._costs)
+            return ReadyState(slots, answer)
+        self.cache.open(slots, encoded.output)
+        search = BeamSearch(
+            slots, request.max_new_tokens, self._tokenizer.end_id, request.length_penalty
+        )
+        draft = None if request.exits.lookahead is None else Draft()
+        return SlotState(search, Transcript(request, encoded), draft)
 
     @torch.inference_mode()
     def step(self) -> list[StepEvent]:
         """One token for every request that is not finished; what happened to each.
 
         A request that drafts has no event until full depth has checked its drafts, and then one for
-        each token that is settled.
+        each token that is settled. Decoding is not held up by requests that need none.
         """
+        ready = self._finish_ready()
         unfinished = dict(self._unfinished())
         if not unfinished:
-            return []
+            return ready
         started = self._clock()
         running = {row: state for state in unfinished.values() for row in state.search.beams}
         decoding = DecodingStep(
@@ -125,6 +161,14 @@ class Slots:
         elapsed_ms = 1e3 * (self._clock() - started)
         for state in unfinished.values():
             state.transcript.decode_ms += elapsed_ms
+        return ready + events
+
+    def _finish_ready(self) -> list[StepEvent]:
+        events = []
+        for slot, state in enumerate(self._states):
+            if isinstance(state, ReadyState) and not state.is_done:
+                state.is_done = True
+                events.append(StepEvent(slot, "", 0, is_finished=True))
         return events
 
     def _draft(self, states: Mapping[int, SlotState], decoding: DecodingStep) -> list[StepEvent]:
@@ -154,7 +198,7 @@ class Slots:
 
     def _unfinished(self) -> Iterator[tuple[int, SlotState]]:
         for slot, state in enumerate(self._states):
-            if state is not None and not state.search.is_done and slot == state.search.rows[0]:
+            if isinstance(state, SlotState) and not state.is_done and slot == state.rows[0]:
                 yield slot, state
 
     def _last_token(self, state: SlotState, row: int) -> int:
@@ -190,7 +234,7 @@ class Slots:
     def _event(self, slot: int, state: SlotState) -> StepEvent:
         beam = state.search.leader
         piece = self._tokenizer.piece(beam.token_ids[-1])
-        return StepEvent(slot, piece, state.transcript.last_depth(beam), state.search.is_done)
+        return StepEvent(slot, piece, state.transcript.last_depth(beam), state.is_done)
 
     def result(self, slot: int) -> Answer:
         """The answer of a finished slot: of its best beam.
@@ -199,8 +243,10 @@ class Slots:
             ValueError: The slot is empty or not finished.
         """
         state = self._state(slot)
-        if not state.search.is_done:
+        if not state.is_done:
             raise ValueError(f"slot {slot} is not finished")
+        if isinstance(state, ReadyState):
+            return state.answer
         return state.transcript.answer(
             state.search.finished[0], self._tokenizer, self._backbone, self._costs
         )
@@ -211,10 +257,10 @@ class Slots:
         Raises:
             ValueError: The slot is empty.
         """
-        for row in self._state(slot).search.rows:
+        for row in self._state(slot).rows:
             self._states[row] = None
 
-    def _state(self, slot: int) -> SlotState:
+    def _state(self, slot: int) -> SlotState | ReadyState:
         state = self._states[slot]
         if state is None:
             raise ValueError(f"slot {slot} is empty")

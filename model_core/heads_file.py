@@ -4,7 +4,7 @@ Adding or replacing them rewrites the manifest and leaves the model's own files 
 """
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -32,10 +32,21 @@ def add_heads(
     Raises:
         CheckpointError: ``source`` has no manifest that can be read.
     """
-    names = [*read_manifest(source), heads_file(kind)]
+    extend_checkpoint(
+        source, target, heads_file(kind), lambda: write_heads(target, kind, heads, dtype)
+    )
+
+
+def extend_checkpoint(source: Path, target: Path, name: str, write: Callable[[], None]) -> None:
+    """Copy ``source`` to ``target``, let ``write`` make the file ``name`` there, and list it.
+
+    Raises:
+        CheckpointError: ``source`` has no manifest that can be read.
+    """
+    names = [*read_manifest(source), name]
     if source.resolve() != target.resolve():
         shutil.copytree(source, target, dirs_exist_ok=True)
-    write_heads(target, kind, heads, dtype)
+    write()
     write_manifest(target, dict.fromkeys(names))
 
 

@@ -16,6 +16,8 @@ from model_core.layers import DecoderContext, KeyValue, init_weights
 from model_core.policies import ExitSignals
 from model_core.poolers import Poolers
 from model_core.stem import EfficientNetLite
+from model_core.tag_heads import TagHeads
+from model_core.types import Modality
 
 
 class Backbone(Protocol):
@@ -24,6 +26,10 @@ class Backbone(Protocol):
     @property
     def config(self) -> ModelConfig:
         """Sizes and tasks."""
+
+    @property
+    def tag_heads(self) -> TagHeads | None:
+        """Heads of the image encoder that give tags; None where it has none."""
 
     def image_features(self, pixels: Tensor) -> Tensor:
         """``(B, Ti, C)`` stem features of ``(B, 3, S, S)`` prepared pixels."""
@@ -39,6 +45,9 @@ class Backbone(Protocol):
 
     def memory(self, image_hidden: Tensor, text_hidden: Tensor) -> Tensor:
         """``(B, Ti+Tt, D)`` what the decoder attends to."""
+
+    def pool(self, modality: Modality, hidden: Tensor) -> Tensor:
+        """``(B, E)`` unit vectors of ``(B, T, D)`` states of one modality, all tokens real."""
 
     def embed_target(self, token_ids: Tensor, positions: Tensor) -> Tensor:
         """``(N, D)`` decoder input of ``(N,)`` ids at ``(N,)`` positions."""
@@ -78,6 +87,7 @@ class UnifiedModel(nn.Module):
         self.stem = EfficientNetLite(config.stem)
         # By kind of policy (``model_core.policy_heads``); a checkpoint brings those it was given.
         self.policy_heads = nn.ModuleDict()
+        self.tag_heads: TagHeads | None = None  # likewise
 
     def image_features(self, pixels: Tensor) -> Tensor:
         features: Tensor = self.stem(pixels)
@@ -94,6 +104,12 @@ class UnifiedModel(nn.Module):
 
     def memory(self, image_hidden: Tensor, text_hidden: Tensor) -> Tensor:
         return self.encoder.memory(image_hidden, text_hidden)
+
+    def pool(self, modality: Modality, hidden: Tensor) -> Tensor:
+        assert self.poolers is not None, "a model without poolers is asked to pool"
+        pooler = self.poolers.image if modality is Modality.IMAGE else self.poolers.text
+        vectors: Tensor = pooler(self.encoder.memory_norm(hidden), None)
+        return vectors
 
     def embed_target(self, token_ids: Tensor, positions: Tensor) -> Tensor:
         return self.decoder.embed(token_ids, positions)

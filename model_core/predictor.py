@@ -19,18 +19,34 @@ from model_core.packed_weights import AUTO, pack_weights, resolve_weights
 from model_core.policies import ExitSite, FixedDepthPolicy, NeverPolicy
 from model_core.policy_heads import HEADS
 from model_core.preprocessing import PREPROCESSING_VERSION, prepare_pixels
-from model_core.request import MAX_LENGTH_PENALTY, MAX_NUM_BEAMS, Request
-from model_core.request_encoder import RequestEncoder
+from model_core.request import (
+    EMBEDDING_TASK,
+    MAX_LENGTH_PENALTY,
+    MAX_NUM_BEAMS,
+    TAGS_TASK,
+    Request,
+    Wanted,
+)
+from model_core.request_encoder import EncodedRequest, RequestEncoder
+from model_core.tagging import Tagger, TagRequest, tag_heads_of
 from model_core.tokenizer import text_side
-from model_core.types import Answer
+from model_core.training.data import normalise_caption
+from model_core.types import Answer, TagAnswer
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 OFFLINE_SLOTS = 16
 
+# A decoded photo, its (Ti, C) stem features computed before, or a sentence.
+Content = Image.Image | Tensor | str
+
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a loaded model is; ``learned_kinds`` of policy are those that it has heads for."""
+    """What a loaded model is.
+
+    ``learned_kinds`` of policy are those that it has heads for; ``tags`` are the words of its tag
+    heads, none without them; ``embedding_size`` is 0 where it has no poolers.
+    """
 
     name: str
     hash: str
@@ -45,6 +61,8 @@ class ModelInfo:
     preprocessing_version: str
     tasks: Mapping[str, TaskConfig]
     learned_kinds: tuple[str, ...] = ()
+    embedding_size: int = 0
+    tags: tuple[str, ...] = ()
 
     @property
     def depths(self) -> Depths:
@@ -116,7 +134,21 @@ class Predictor:
             preprocessing_version=PREPROCESSING_VERSION,
             tasks=config.tasks,
             learned_kinds=tuple(self.model.policy_heads),
+            embedding_size=config.embedding_size,
+            tags=() if self.model.tag_heads is None else self.model.tag_heads.config.words,
         )
+
+    def check_poolers(self) -> None:
+        """Refuses to embed without poolers.
+
+        Raises:
+            InputError: The model has none.
+        """
+        if self.model.poolers is None:
+            raise InputError(
+                f"checkpoint {self.info.name} has no poolers (embedding_size: 0), so it cannot "
+                "compare photos with captions; train a model with embedding_size above 0"
+            )
 
     def request(
         self,
@@ -170,6 +202,55 @@ class Predictor:
             length_penalty=length_penalty,
         )
 
+    def embedding_request(
+        self, content: Content, exits: ExitConfig, is_text_cut: bool = False
+    ) -> Request:
+        """A prepared request for the unit vector of a photo or of a sentence.
+
+        Args:
+            content: The photo, its stem features, or the sentence; it is read as captions are.
+            exits: The policy of the content's own modality holds; the others play no part.
+            is_text_cut: A sentence longer than the model takes is cut instead of refused.
+
+        Raises:
+            InputError: The model has no poolers, the text is empty or too long, or a policy asks
+                for more layers than there are.
+        """
+        started = time.perf_counter()
+        self.check_poolers()
+        self._check_exits(exits)
+        text_ids: list[int] = []
+        pixels = features = None
+        if isinstance(content, str):
+            text_ids = self._caption_ids(content, is_text_cut)
+        elif isinstance(content, Tensor):
+            features = content
+        else:
+            pixels = prepare_pixels(content, self.model.config.stem.image_size)
+        return Request(
+            task=EMBEDDING_TASK,
+            pixels=pixels,
+            text_ids=tuple(text_ids),
+            exits=exits,
+            max_new_tokens=0,
+            preprocess_ms=1e3 * (time.perf_counter() - started),
+            features=features,
+            wanted=Wanted.EMBEDDING,
+        )
+
+    def _caption_ids(self, text: str, is_cut: bool) -> list[int]:
+        caption, limit = normalise_caption(text), self.model.config.max_text_tokens
+        if not caption:
+            raise InputError("text: is empty; give a sentence about what a photo shows")
+        if not is_cut:
+            self._check_length("text", caption)
+        return text_side(self.tokenizer, caption, None, limit)
+
+    def _check_length(self, name: str, text: str) -> None:
+        length, limit = len(self.tokenizer.encode(text)), self.model.config.max_text_tokens - 2
+        if length > limit:
+            raise InputError(f"{name}: {length} word pieces; at most {limit} are allowed")
+
     def _task(self, name: str) -> TaskConfig:
         tasks = self.model.config.tasks
         if name not in tasks:
@@ -191,14 +272,60 @@ class Predictor:
         if hypothesis is None or not hypothesis.strip():
             raise InputError(f"hypothesis: is empty; task {task} needs a sentence to judge")
         for name, text in (("hypothesis", hypothesis), ("premise", premise or "")):
-            length = len(self.tokenizer.encode(text))
-            if length > max_tokens - 2:
-                raise InputError(
-                    f"{name}: {length} word pieces; at most {max_tokens - 2} are allowed"
-                )
+            self._check_length(name, text)
         return text_side(self.tokenizer, hypothesis, premise, max_tokens)
 
+    def tag_request(self, photo: Image.Image | Tensor, exits: ExitConfig) -> TagRequest:
+        """A prepared photo for ``tag``.
+
+        Args:
+            photo: Decoded RGB photo, or its ``(Ti, C)`` stem features computed before.
+            exits: Only the policy at the image counts.
+
+        Raises:
+            InputError: The model has no tag heads, or no layer as deep as a policy asks for.
+        """
+        started = time.perf_counter()
+        tag_heads_of(self.model)
+        self._check_depths(exits)
+        if isinstance(photo, Tensor):
+            return TagRequest(None, exits, features=photo)
+        pixels = prepare_pixels(photo, self.model.config.stem.image_size)
+        return TagRequest(pixels, exits, preprocess_ms=1e3 * (time.perf_counter() - started))
+
+    @property
+    def tagger(self) -> Tagger:
+        """What tags batches of requests, of any mix of policies.
+
+        Raises:
+            InputError: The model has no tag heads.
+        """
+        return Tagger(self.model, self._encoder)
+
+    def tag(self, photos: Sequence[Image.Image | Tensor], exits: ExitConfig) -> list[TagAnswer]:
+        """The words of each photo (or of its stem features), in order, under one setting.
+
+        Raises:
+            InputError: As for ``tag_request``.
+        """
+        return self.tagger.answer([self.tag_request(photo, exits) for photo in photos])
+
     def _check_exits(self, exits: ExitConfig) -> None:
+        if exits.image.needs_features:
+            raise InputError(
+                f"{ExitSite.IMAGE}: policy '{exits.image.kind}' reads an exit head, which the "
+                f"image has for task {TAGS_TASK} alone; use never, fixed_depth or similarity"
+            )
+        self._check_depths(exits)
+        for site in ExitSite:
+            kind = getattr(exits, site.value).learned_kind
+            if kind is not None and kind not in self.model.policy_heads:
+                raise InputError(
+                    f"{site}: policy '{kind}' needs learned heads ({heads_file(kind)}), which this "
+                    f"checkpoint does not have; {HEADS[kind].command} makes them"
+                )
+
+    def _check_depths(self, exits: ExitConfig) -> None:
         config = self.model.config
         for site in ExitSite:
             policy = getattr(exits, site.value)
@@ -210,12 +337,10 @@ class Predictor:
                 raise InputError(
                     f"{site}.min_depth: {policy.min_depth} exceeds the model's {limit} layers"
                 )
-            kind = policy.learned_kind
-            if kind is not None and kind not in self.model.policy_heads:
-                raise InputError(
-                    f"{site}: policy '{kind}' needs learned heads ({heads_file(kind)}), which this "
-                    f"checkpoint does not have; {HEADS[kind].command} makes them"
-                )
+
+    def encode(self, requests: Sequence[Request]) -> list[EncodedRequest]:
+        """What the encoder makes of a batch, in order; for answers that need no decoder."""
+        return self._encoder.encode(requests)
 
     def new_slots(self, num_slots: int) -> Slots:
         """Empty slots on this model."""

@@ -1,17 +1,17 @@
-"""Requests to memories: stem, embeddings and the encoder's exits for a batch of requests."""
+"""Requests to encoder outputs: stem, embeddings and the encoder's exits for a batch of requests."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from model_core.encode import EncodedModality, encode_modality
+from model_core.encode import EncodedModality, EncodedRow, encode_modality
 from model_core.model import Backbone
 from model_core.policies import ExitPolicy
-from model_core.request import Request
+from model_core.readouts import READOUTS, EncodedInput
+from model_core.request import Request, Wanted
 from model_core.tokenizer import WordPieceTokenizer, pad_rows
 from model_core.types import ModalityTrace
 
@@ -21,28 +21,26 @@ MAX_KEPT_INSTRUCTIONS = 64  # users may spell out any threshold: each makes an e
 
 @dataclass(frozen=True)
 class EncodedRequest:
-    """What the decoder needs of one request.
+    """What the encoder made of one request.
 
     Attributes:
-        memory: ``(M, D)``.
+        output: What the request wants of its states (``model_core.readouts``).
         image: Exits of the image.
         text: Exits of the text.
         stem_ms: Wall-clock of the stem, for the whole batch.
         encode_ms: Wall-clock of the encoder, for the whole batch.
     """
 
-    memory: Tensor
+    output: Tensor
     image: ModalityTrace
     text: ModalityTrace
     stem_ms: float
     encode_ms: float
 
-
-class EncodedText(NamedTuple):
-    """``(T, D)`` encoded text of one request, and how it got there."""
-
-    hidden: Tensor
-    trace: ModalityTrace
+    @property
+    def depth(self) -> int:
+        """Layers that a request of one modality ran."""
+        return self.image.depth + self.text.depth  # whichever is absent ran none
 
 
 class RequestEncoder:
@@ -65,24 +63,33 @@ class RequestEncoder:
         self.device = device
         self.dtype = dtype
         self._clock = clock
-        self._instructions: dict[tuple[tuple[int, ...], ExitPolicy], EncodedText] = {}
+        self._instructions: dict[tuple[tuple[int, ...], ExitPolicy], EncodedRow] = {}
 
     @torch.inference_mode()
     def encode(self, requests: Sequence[Request]) -> list[EncodedRequest]:
-        """Memories and encoder traces of a batch, in order."""
+        """Outputs and encoder traces of a batch, in order; each modality runs for who has it."""
         started = self._clock()
-        features = self._features(requests)
+        with_image = [request for request in requests if request.has_image]
+        features = self._features(with_image) if with_image else None
         stem_done = self._clock()
-        images = self._encode_images(features, requests)
-        texts = self._encode_texts(requests)
-        memories = [
-            self.backbone.memory(images.hidden[row : row + 1], text.hidden.unsqueeze(0))[0]
-            for row, text in enumerate(texts)
+        images = iter([] if features is None else self._encode_images(features, with_image).rows())
+        texts = iter(self._encode_texts([request for request in requests if request.has_text]))
+        inputs = [
+            EncodedInput(
+                next(images) if request.has_image else None,
+                next(texts) if request.has_text else None,
+            )
+            for request in requests
+        ]
+        outputs = [
+            READOUTS[request.wanted].read(self.backbone, encoded)
+            for request, encoded in zip(requests, inputs, strict=True)
         ]
         stem_ms, encode_ms = 1e3 * (stem_done - started), 1e3 * (self._clock() - stem_done)
+        num_layers = self.backbone.config.num_encoder_layers
         return [
-            EncodedRequest(memory, image, text.trace, stem_ms, encode_ms)
-            for memory, image, text in zip(memories, images.traces, texts, strict=True)
+            EncodedRequest(output, *encoded.traces(num_layers), stem_ms, encode_ms)
+            for output, encoded in zip(outputs, inputs, strict=True)
         ]
 
     def _features(self, requests: Sequence[Request]) -> Tensor:
@@ -109,9 +116,11 @@ class RequestEncoder:
 
     def _encode_images(self, features: Tensor, requests: Sequence[Request]) -> EncodedModality:
         embedded = self.backbone.embed_image(features)
-        return self._run(embedded, None, [request.exits.image for request in requests])
+        policies = [request.exits.image for request in requests]
+        has_head = [request.wanted is Wanted.TAGS for request in requests]
+        return self._run(embedded, None, policies, has_head)
 
-    def _encode_texts(self, requests: Sequence[Request]) -> list[EncodedText]:
+    def _encode_texts(self, requests: Sequence[Request]) -> list[EncodedRow]:
         own = [request for request in requests if not request.has_constant_text]
         encoded = iter(self._encode_own_texts(own) if own else [])
         return [
@@ -119,30 +128,31 @@ class RequestEncoder:
             for request in requests
         ]
 
-    def _instruction(self, request: Request) -> EncodedText:
+    def _instruction(self, request: Request) -> EncodedRow:
         key = (request.text_ids, request.exits.text)
         if key not in self._instructions:
             (encoded,) = self._encode_own_texts([request])
             trace = replace(encoded.trace, from_cache=True)
-            self._instructions[key] = EncodedText(encoded.hidden.clone(), trace)
+            self._instructions[key] = EncodedRow(encoded.hidden.clone(), trace)
             if len(self._instructions) > MAX_KEPT_INSTRUCTIONS:
                 del self._instructions[next(iter(self._instructions))]
         return self._instructions[key]
 
-    def _encode_own_texts(self, requests: Sequence[Request]) -> list[EncodedText]:
+    def _encode_own_texts(self, requests: Sequence[Request]) -> list[EncodedRow]:
         lengths = [len(request.text_ids) for request in requests]
         ids = pad_rows([request.text_ids for request in requests], self.tokenizer.pad_id)
         ids = ids.to(self.device)
         mask = ids != self.tokenizer.pad_id if min(lengths) < max(lengths) else None
         embedded = self.backbone.embed_text(ids)
         encoded = self._run(embedded, mask, [request.exits.text for request in requests])
-        return [
-            EncodedText(encoded.hidden[row, :length], encoded.traces[row])
-            for row, length in enumerate(lengths)
-        ]
+        return encoded.rows(lengths)
 
     def _run(
-        self, embedded: Tensor, mask: Tensor | None, policies: Sequence[ExitPolicy]
+        self,
+        embedded: Tensor,
+        mask: Tensor | None,
+        policies: Sequence[ExitPolicy],
+        has_head: Sequence[bool] = (),
     ) -> EncodedModality:
         return encode_modality(
             self.backbone.run_encoder_layer,
@@ -150,4 +160,6 @@ class RequestEncoder:
             embedded,
             mask,
             policies,
+            self.backbone.tag_heads if any(has_head) else None,
+            has_head or None,
         )

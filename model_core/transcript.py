@@ -12,6 +12,7 @@ from model_core.beam import Beam
 from model_core.cost import CostModel, DecoderWork
 from model_core.decode_step import DecodingStep
 from model_core.model import Backbone
+from model_core.readouts import READOUTS
 from model_core.request import Request
 from model_core.request_encoder import EncodedRequest
 from model_core.tokenizer import WordPieceTokenizer
@@ -121,3 +122,24 @@ class Transcript:
                 beam.token_ids, records, self.computed_depths[beam.rows], strict=True
             )
         )
+
+
+def encoder_answer(
+    request: Request, encoded: EncodedRequest, backbone: Backbone, costs: CostModel
+) -> Answer:
+    """The answer of a request that needs no decoder; its decoder trace is empty."""
+    return Answer(
+        task=request.task,
+        text="",
+        token_ids=(),
+        trace=ExitTrace(
+            TRACE_SCHEMA_VERSION,
+            EncoderTrace(encoded.image, encoded.text),
+            DecoderTrace(backbone.config.num_decoder_layers, ()),
+            costs.encoder_cost(backbone, request, encoded),
+        ),
+        **{
+            "probabilities": {},
+            **READOUTS[request.wanted].fields(backbone, encoded.output, encoded.depth),
+        },
+    )

@@ -23,7 +23,7 @@ class ModalityTrace:
     """How far one modality went through the encoder.
 
     Attributes:
-        depth: Layers run, 1..num_layers.
+        depth: Layers run, 1..num_layers; 0 where the request has no such input.
         num_layers: Layers there are.
         scores: The policy's score at depths 1..depth; the last is the one it left with.
         thresholds: What each score was compared with.
@@ -36,6 +36,11 @@ class ModalityTrace:
     scores: tuple[float, ...]
     thresholds: tuple[float, ...]
     from_cache: bool = False
+
+    @classmethod
+    def absent(cls, num_layers: int) -> "ModalityTrace":
+        """Of a modality that the request does not have."""
+        return cls(0, num_layers, (), ())
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,9 @@ class Cost:
     """What the answer cost beside what full depth would have cost.
 
     Attributes:
-        layers_run: MuE's count: mean of image and text depth plus mean depth of the tokens.
-        layers_full: The same count at full depth, N_E + N_D.
+        layers_run: MuE's count: mean of image and text depth plus mean depth of the tokens. Of an
+            answer that the encoder gives alone, the depth of what it encoded.
+        layers_full: The same count at full depth: N_E + N_D, or N_E.
         flops: Floating point operations of this answer, catch-up and every beam included.
         flops_full: The same answer's operations at full depth, with as many beams.
         stage_ms: Wall-clock by stage.
@@ -121,10 +127,15 @@ class Answer:
 
     Attributes:
         task: Name of the task.
-        text: The caption, or the label of a task with allowed outputs.
+        text: The caption, or the label of a task with allowed outputs; empty where nothing was
+            decoded.
         token_ids: Generated ids, the end mark included.
-        probabilities: Per label, for tasks with allowed outputs; empty otherwise.
+        probabilities: Per label, for tasks with allowed outputs; of every word for tags; empty
+            otherwise.
         trace: The exits.
+        threshold: Probability from which a word is a tag of the photo; None where nothing is
+            tagged.
+        embedding: ``E`` numbers of a unit vector, where that was asked for; empty otherwise.
     """
 
     task: str
@@ -132,13 +143,43 @@ class Answer:
     token_ids: tuple[int, ...]
     probabilities: Mapping[str, float]
     trace: ExitTrace
+    threshold: float | None = None
+    embedding: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class TagWord:
+    """A word and how likely the photo's captions agree on it."""
+
+    word: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class TagAnswer:
+    """The words of one photo.
+
+    Attributes:
+        words: Those whose probability reaches the threshold of the depth, likeliest first.
+        probabilities: ``N`` of all words, in the order of the model's tags.
+        threshold: What the probabilities were compared with.
+        image: The exit.
+        cost: ``layers_run`` and ``layers_full`` are the image's alone; nothing is decoded.
+    """
+
+    words: tuple[TagWord, ...]
+    probabilities: tuple[float, ...]
+    threshold: float
+    image: ModalityTrace
+    cost: Cost
 
 
 @dataclass(frozen=True)
 class StepEvent:
     """What one decoding step did for one request.
 
-    With beams the token is the newest one of the likeliest beam, which a later step may drop.
+    With beams the token is the newest one of the likeliest beam, which a later step may drop. An
+    answer of the encoder alone has one event, without a token and at depth 0.
     """
 
     slot: int

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from model_core.errors import InputError
+from model_core.request import EMBEDDING_TASK
 from serve import schemas
 from serve.errors import (
     HTTP_CODES,
@@ -38,7 +39,8 @@ from serve.middleware import (
 )
 from serve.openapi import add_openapi, describe_body
 from serve.policy_book import ChosenPolicy
-from serve.service import Question, ServedAnswer, Service
+from serve.questions import DecodedQuestion, Question
+from serve.service import ServedAnswer, Service
 
 API_VERSION = "1"
 DESCRIPTION = (
@@ -60,7 +62,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     )
 }
 
-WireAnswer = schemas.CaptionAnswer | schemas.EntailmentAnswer
+DecodedAnswer = schemas.CaptionAnswer | schemas.EntailmentAnswer
 
 
 def create_app(service: Service) -> FastAPI:
@@ -128,6 +130,7 @@ class ModelRoutes:
             (self.caption, schemas.CaptionRequest, schemas.CaptionAnswer),
             (self.entailment, schemas.EntailmentRequest, schemas.EntailmentAnswer),
             (self.compare, schemas.CompareRequest, schemas.CompareAnswer),
+            (self.embed, schemas.EmbedRequest, schemas.EmbedAnswer),
         )
         for handler, body, answer in posts:
             router.add_api_route(
@@ -174,13 +177,22 @@ class ModelRoutes:
         )
         return _as_json(await _compare(self._service, request, question, policies))
 
+    async def embed(self, request: Request) -> Response:
+        """The unit vector of a photo or of a sentence, comparable with any other of this model."""
+        upload = await read_upload(request, schemas.EmbedRequest, self._max_upload_bytes)
+        policy = self._service.policies.choose(upload.fields.policy, EMBEDDING_TASK)
+        question = await self._service.embedding_question(upload.photo_or_none, upload.fields.text)
+        served = await _ask(self._service, request, question, policy)
+        common = _common(self._service, request, served)
+        return _as_json(schemas.EmbedAnswer(embedding=served.content.embedding, **common))
+
     async def model(self) -> Response:
         """Which weights answer, and what they take."""
         return _as_json(_model_report(self._service))
 
     async def policies(self) -> Response:
         """The presets with their rules, the default, and the kinds of policy."""
-        return _as_json(self._service.policies.report(list(self._service.info.tasks)))
+        return _as_json(self._service.policies.report(self._service.tasks))
 
 
 class OpenRoutes:
@@ -213,18 +225,32 @@ class OpenRoutes:
         return 200 if self._service.engine.is_alive else UnavailableError.status
 
 
-async def _answer(
+async def _ask(
     service: Service, request: Request, question: Question, policy: ChosenPolicy
-) -> WireAnswer:
-    context = context_of(request)
+) -> ServedAnswer:
     is_cached = "no-cache" not in request.headers.get("cache-control", "").lower()
     served = await service.answer(question, policy, is_cached)
-    context.note_answer(policy.name, served.cache, served.content.trace)
-    return _to_wire(service, served, context.request_id)
+    context_of(request).note_answer(policy.name, served.cache, served.content.trace)
+    return served
+
+
+async def _answer(
+    service: Service, request: Request, question: DecodedQuestion, policy: ChosenPolicy
+) -> DecodedAnswer:
+    served = await _ask(service, request, question, policy)
+    content, common = served.content, _common(service, request, served)
+    if content.probabilities:
+        return schemas.EntailmentAnswer(
+            label=content.text, probabilities=content.probabilities, **common
+        )
+    return schemas.CaptionAnswer(caption=content.text, **common)
 
 
 async def _compare(
-    service: Service, request: Request, question: Question, policies: Sequence[ChosenPolicy]
+    service: Service,
+    request: Request,
+    question: DecodedQuestion,
+    policies: Sequence[ChosenPolicy],
 ) -> schemas.CompareAnswer:
     try:
         async with asyncio.TaskGroup() as group:
@@ -252,24 +278,19 @@ def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
     return error
 
 
-def _words(answer: WireAnswer) -> str:
+def _words(answer: DecodedAnswer) -> str:
     return answer.caption if isinstance(answer, schemas.CaptionAnswer) else answer.label
 
 
-def _to_wire(service: Service, served: ServedAnswer, request_id: str) -> WireAnswer:
-    content = served.content
-    common: dict[str, Any] = {
-        "trace": content.trace,
+def _common(service: Service, request: Request, served: ServedAnswer) -> dict[str, Any]:
+    """Fields of ``schemas.AnswerBase``."""
+    return {
+        "trace": served.content.trace,
         "cache": served.cache,
         "policy": served.policy.as_wire(),
         "model": schemas.ModelName(name=service.info.name, hash=service.info.hash),
-        "request_id": request_id,
+        "request_id": context_of(request).request_id,
     }
-    if content.probabilities:
-        return schemas.EntailmentAnswer(
-            label=content.text, probabilities=content.probabilities, **common
-        )
-    return schemas.CaptionAnswer(caption=content.text, **common)
 
 
 def _model_report(service: Service) -> schemas.ModelReport:

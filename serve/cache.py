@@ -10,12 +10,12 @@ import json
 import logging
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from PIL import Image
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from redis.exceptions import RedisError
 
 from model_core.config import CatchUp, ExitConfig
@@ -41,6 +41,7 @@ class CachedAnswer(schemas.WireModel):
     text: str
     probabilities: dict[str, float]
     trace: schemas.ExitTrace
+    embedding: list[float] = Field(default_factory=list)
 
     @classmethod
     def from_answer(cls, answer: Answer) -> "CachedAnswer":
@@ -50,6 +51,7 @@ class CachedAnswer(schemas.WireModel):
             text=answer.text,
             probabilities=dict(answer.probabilities),
             trace=schemas.ExitTrace.model_validate(answer.trace),
+            embedding=list(answer.embedding),
         )
 
 
@@ -62,22 +64,22 @@ class KeyParts:
         preprocessing_version: Of the photo's way to the model.
         numerics: Type of the numbers the model computes with, and how its weights are kept.
         task: Name of the task.
-        pixels: ``hash_pixels`` of the decoded photo.
+        pixels: ``hash_pixels`` of the decoded photo; None without one.
         texts: Normalised texts of the caller by field; None where absent.
-        max_new_tokens: Most decoding steps.
-        num_beams: Beams of the search; 1 is greedy decoding.
+        decoding: Parameters of the decoding, by name; empty where nothing is decoded.
         exits: The policies in force.
+        sites: Those of them that the answer depends on.
     """
 
     model_hash: str
     preprocessing_version: str
     numerics: str
     task: str
-    pixels: str
+    pixels: str | None
     texts: Mapping[str, str | None]
-    max_new_tokens: int
-    num_beams: int
+    decoding: Mapping[str, int]
     exits: ExitConfig
+    sites: tuple[ExitSite, ...] = tuple(ExitSite)
 
 
 def normalise_text(text: str) -> str:
@@ -102,17 +104,17 @@ def cache_key(parts: KeyParts) -> str:
         "task": parts.task,
         "pixels": parts.pixels,
         "texts": dict(parts.texts),
-        "decoding": {"num_beams": parts.num_beams, "max_new_tokens": parts.max_new_tokens},
-        "exits": _relevant_exits(parts.exits),
+        "decoding": dict(parts.decoding),
+        "exits": _relevant_exits(parts.exits, parts.sites),
     }
     text = json.dumps(values, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return f"offramp:{FORMAT_VERSION}:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def _relevant_exits(exits: ExitConfig) -> dict[str, Any]:
+def _relevant_exits(exits: ExitConfig, sites: Sequence[ExitSite]) -> dict[str, Any]:
     """The policies without what cannot change the answer; empty at full depth."""
     relevant: dict[str, Any] = {}
-    for site in ExitSite:
+    for site in sites:
         policy = getattr(exits, site.value)
         if not isinstance(policy, NeverPolicy):
             relevant[site.value] = policy.model_dump(mode="json")

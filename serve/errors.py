@@ -177,6 +177,8 @@ def _describe_item(item: Any, model: type[BaseModel]) -> str:
         return f"{name}: unknown field; allowed are {', '.join(parent.model_fields)}"
     if item["type"] == "missing":
         return f"{name}: this field is required"
+    if item["type"] == "value_error":  # a sentence of ours, about several fields together
+        return f"{name}: {item['msg'].removeprefix('Value error, ')}"
     if location and location[0] == "image":
         return f"{name}: {item['msg']}"
     return f"{name}: {item['msg']} (got {describe_value(item['input'])})"

@@ -34,16 +34,32 @@ MAX_FORM_FIELDS = 16
 _DATA_URL = re.compile(r"data:(?P<media>[^;,]*)(?P<parameters>(?:;[^;,]*)*),")
 
 WireRequest = TypeVar(
-    "WireRequest", schemas.CaptionRequest, schemas.EntailmentRequest, schemas.CompareRequest
+    "WireRequest",
+    schemas.CaptionRequest,
+    schemas.EntailmentRequest,
+    schemas.CompareRequest,
+    schemas.EmbedRequest,
 )
 
 
 @dataclass(frozen=True)
 class Upload(Generic[WireRequest]):
-    """A checked request, and the bytes of its photo (``fields.image`` may be a placeholder)."""
+    """A checked request and its photo.
+
+    Attributes:
+        fields: The request; ``image`` may be a placeholder.
+        photo_or_none: Bytes of the photo; None where the request may go without and does.
+    """
 
     fields: WireRequest
-    photo: bytes
+    photo_or_none: bytes | None
+
+    @property
+    def photo(self) -> bytes:
+        """Bytes of the photo of a request that has to bring one."""
+        if self.photo_or_none is None:
+            raise InvalidInputError(f"{IMAGE_FIELD}: this field is required")
+        return self.photo_or_none
 
 
 async def read_upload(
@@ -54,13 +70,17 @@ async def read_upload(
     Raises:
         ServiceError: 400, 413, 415 or 422; the message says what was wrong and what is allowed.
     """
+    photo: bytes | None
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == JSON_TYPE:
         fields = _validate_json(await request.body(), model)
-        photo = decode_image_text(fields.image, max_upload_bytes)
+        text: str | None = fields.image
+        photo = None if text is None else decode_image_text(text, max_upload_bytes)
     elif media_type == FORM_TYPE:
         async with request.form(max_files=1, max_fields=MAX_FORM_FIELDS) as form:
-            photo = await _read_form_photo(form, max_upload_bytes)
+            is_required = model.model_fields[IMAGE_FIELD].is_required()
+            has_photo = is_required or IMAGE_FIELD in form
+            photo = await _read_form_photo(form, max_upload_bytes) if has_photo else None
             fields = _validate(_form_values(form), model)
     else:
         raise UnsupportedMediaError(

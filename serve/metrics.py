@@ -54,8 +54,9 @@ class ServiceMetrics:
         self._cache.labels(cache_state).inc()
         if cache_state in ("hit", "coalesced"):
             return
-        self._depth.labels("image").observe(trace.encoder.image.depth)
-        self._depth.labels("text").observe(trace.encoder.text.depth)
+        for site, modality in (("image", trace.encoder.image), ("text", trace.encoder.text)):
+            if modality.depth:  # 0: the request had no such input
+                self._depth.labels(site).observe(modality.depth)
         for token in trace.decoder.tokens:
             self._depth.labels("decoder").observe(token.depth)
 

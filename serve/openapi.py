@@ -19,6 +19,7 @@ _REQUESTS: tuple[type[BaseModel], ...] = (
     schemas.CaptionRequest,
     schemas.EntailmentRequest,
     schemas.CompareRequest,
+    schemas.EmbedRequest,
 )
 _PHOTO = "data:image/jpeg;base64,/9j/4AAQSkZJRg..."
 _EXAMPLES: dict[type[BaseModel], dict[str, dict[str, Any]]] = {
@@ -50,6 +51,10 @@ _EXAMPLES: dict[type[BaseModel], dict[str, dict[str, Any]]] = {
             "hypothesis": "A dog runs on the beach.",
             "policies": ["full", "balanced"],
         },
+    },
+    schemas.EmbedRequest: {
+        "photo": {"image": _PHOTO, "policy": "balanced"},
+        "text": {"text": "a dog in the snow", "policy": "balanced"},
     },
 }
 

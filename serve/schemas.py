@@ -4,9 +4,9 @@ Imported by the page too, so nothing here may import the model or Ray. The trace
 ``model_core.types.ExitTrace`` field by field; a test keeps the two equal.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class WireModel(BaseModel):
@@ -172,6 +172,21 @@ class EntailmentRequest(WireModel):
     policy: PolicyChoice | None = None
 
 
+class EmbedRequest(WireModel):
+    """A photo or a sentence to compare with others: exactly one of the two."""
+
+    image: str | None = Field(default=None, description="Data URL or plain base64 of the photo.")
+    text: str | None = Field(default=None, description="A sentence about what a photo may show.")
+    policy: PolicyChoice | None = None
+
+    @model_validator(mode="after")
+    def _one_is_given(self) -> Self:
+        if (self.image is None) == (self.text is None):
+            given = "neither" if self.image is None else "both"
+            raise ValueError(f"give either image or text, exactly one of them (got {given})")
+        return self
+
+
 def _default_policies() -> list[PolicyChoice]:
     return ["full", "balanced"]
 
@@ -189,7 +204,7 @@ class CompareRequest(WireModel):
 
 
 class ModalityTrace(WireModel):
-    """How far one modality went through the encoder."""
+    """How far one modality went through the encoder; depth 0 where the request had none."""
 
     depth: int
     num_layers: int
@@ -233,7 +248,10 @@ class StageMs(WireModel):
 
 
 class Cost(WireModel):
-    """What the answer cost beside full depth: layers by MuE's formula, and FLOPs."""
+    """What the answer cost beside full depth: layers by MuE's formula, and FLOPs.
+
+    Where the encoder alone answers, layers are those of what it encoded.
+    """
 
     layers_run: float
     layers_full: float
@@ -289,6 +307,12 @@ class EntailmentAnswer(AnswerBase):
 
     label: str
     probabilities: dict[str, float]
+
+
+class EmbedAnswer(AnswerBase):
+    """A unit vector with the exits behind it: the product of two is their cosine."""
+
+    embedding: list[float]
 
 
 class CompareAnswer(WireModel):

@@ -10,19 +10,21 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from PIL import Image
 
 from model_core.config import ExitConfig, TaskConfig
 from model_core.preprocessing import decode_photo
-from serve import schemas
+from model_core.request import EMBEDDING_TASK
+from serve import questions, schemas
 from serve.cache import CachedAnswer, KeyParts, ResultCache, cache_key, hash_pixels, normalise_text
 from serve.engine import Engine
 from serve.errors import DeadlineExceededError, InvalidInputError
 from serve.flight import SingleFlight
 from serve.metrics import ServiceMetrics
 from serve.policy_book import ChosenPolicy, PolicyBook
+from serve.questions import DecodedQuestion, EmbeddingQuestion, Photo, Question
 from serve.settings import ServeSettings
 
 logger = logging.getLogger(__name__)
@@ -59,44 +61,15 @@ class ModelInfoLike(Protocol):
     def tasks(self) -> Mapping[str, TaskConfig]: ...
     @property
     def learned_kinds(self) -> Sequence[str]: ...
+    @property
+    def embedding_size(self) -> int: ...
 
 
-class PredictorLike(Protocol):
+class PredictorLike(questions.PredictorLike, Protocol):
     """What the service needs of ``model_core.predictor.Predictor``."""
 
     @property
     def info(self) -> ModelInfoLike: ...
-
-    def request(
-        self,
-        task: str,
-        photo: Image.Image,
-        exits: ExitConfig,
-        hypothesis: str | None = None,
-        premise: str | None = None,
-        max_new_tokens: int | None = None,
-        num_beams: int = 1,
-    ) -> Any: ...
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A decoded photo and the digest of its pixels."""
-
-    image: Image.Image
-    digest: str
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked about a photo; texts are normalised."""
-
-    task: str
-    photo: Photo
-    hypothesis: str | None
-    premise: str | None
-    max_new_tokens: int
-    num_beams: int
 
 
 @dataclass(frozen=True)
@@ -137,7 +110,7 @@ class Service:
         premise: str | None = None,
         max_new_tokens: int | None = None,
         num_beams: int = 1,
-    ) -> Question:
+    ) -> DecodedQuestion:
         """A checked question with its photo decoded.
 
         Raises:
@@ -155,7 +128,23 @@ class Service:
                 f"max_new_tokens: {max_new_tokens} is too many; allowed are 1 to {limit}"
             )
         decoded = await self._in_worker(lambda: self._decode(photo))
-        return Question(task, decoded, hypothesis, premise, max_new_tokens or limit, num_beams)
+        return DecodedQuestion(
+            task, decoded, hypothesis, premise, max_new_tokens or limit, num_beams
+        )
+
+    async def embedding_question(self, photo: bytes | None, text: str | None) -> EmbeddingQuestion:
+        """A checked question for the vector of a photo or, where there is none, of a text.
+
+        Raises:
+            InvalidInputError: The text cannot be used.
+            InputError: The photo cannot be used.
+        """
+        if photo is not None:
+            return EmbeddingQuestion(await self._in_worker(lambda: self._decode(photo)))
+        sentence = self._text("text", text)
+        if not sentence:
+            raise InvalidInputError(f"text: must hold a sentence (got {text!r})")
+        return EmbeddingQuestion(sentence)
 
     async def answer(
         self, question: Question, policy: ChosenPolicy, is_cached: bool = True
@@ -186,12 +175,24 @@ class Service:
         """Runs each task once, so that the first visitor does not pay for first-time work."""
         started = time.monotonic()
         grey = Image.new("RGB", (64, 64), "grey")
-        for name, task in self.info.tasks.items():
-            text = "a photo" if task.takes_text else None
-            request = self._predictor.request(name, grey, ExitConfig(), hypothesis=text)
+        requests = [
+            self._predictor.request(
+                name, grey, ExitConfig(), hypothesis="a photo" if task.takes_text else None
+            )
+            for name, task in self.info.tasks.items()
+        ]
+        if self.info.embedding_size:
+            contents: tuple[Image.Image | str, ...] = (grey, "a photo")
+            requests += [self._predictor.embedding_request(one, ExitConfig()) for one in contents]
+        for request in requests:
             self.engine.submit(request).result(timeout=timeout_s)
         seconds = time.monotonic() - started
         logger.info("model %s is warm after %.1f s", self.info.hash[:12], seconds)
+
+    @property
+    def tasks(self) -> list[str]:
+        """What the model can be asked, those that need no decoder included."""
+        return [*self.info.tasks, *([EMBEDDING_TASK] if self.info.embedding_size else [])]
 
     async def aclose(self) -> None:
         """Stops the engine and the cache; what was admitted is finished first."""
@@ -228,17 +229,7 @@ class Service:
         return content
 
     async def _compute(self, question: Question, exits: ExitConfig) -> CachedAnswer:
-        request = await self._in_worker(
-            lambda: self._predictor.request(
-                question.task,
-                question.photo.image,
-                exits,
-                hypothesis=question.hypothesis,
-                premise=question.premise,
-                max_new_tokens=question.max_new_tokens,
-                num_beams=question.num_beams,
-            )
-        )
+        request = await self._in_worker(lambda: question.prepare(self._predictor, exits))
         return CachedAnswer.from_answer(await asyncio.wrap_future(self.engine.submit(request)))
 
     def _key_parts(self, question: Question, exits: ExitConfig) -> KeyParts:
@@ -247,10 +238,10 @@ class Service:
             preprocessing_version=self.info.preprocessing_version,
             numerics=f"{self.info.dtype}, {self.info.weights} weights",
             task=question.task,
-            pixels=question.photo.digest,
-            texts={"hypothesis": question.hypothesis, "premise": question.premise},
-            max_new_tokens=question.max_new_tokens,
-            num_beams=question.num_beams,
+            pixels=question.pixels,
+            texts=question.texts,
+            decoding=question.decoding,
+            sites=question.sites,
             exits=exits,
         )
 

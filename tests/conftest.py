@@ -18,6 +18,7 @@ from serve.settings import ServeSettings
 from tests.dataset import write_data_folder
 from tests.serving import Served, free_port
 from tests.tiny import TINY_OVERRIDES, add_random_heads, photo, randomize, tiny_tokenizer
+from tests.tiny_tags import write_tagging_checkpoint
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +68,18 @@ def write_random(config: ModelConfig, tokenizer: WordPieceTokenizer, folder: Pat
 def predictor(tiny_checkpoint: Path) -> Predictor:
     """The tiny model in float64, where rounding cannot flip a decision."""
     return Predictor.load(tiny_checkpoint, dtype="float64")
+
+
+@pytest.fixture(scope="session")
+def tagging_checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
+    """Folder of the tiny checkpoint with tag heads."""
+    return write_tagging_checkpoint(tiny_checkpoint, tmp_path_factory.mktemp("tagging") / "with")
+
+
+@pytest.fixture(scope="session")
+def tagging(tagging_checkpoint: Path) -> Predictor:
+    """The tiny model with tag heads, in float64."""
+    return Predictor.load(tagging_checkpoint, dtype="float64")
 
 
 @pytest.fixture(scope="session")

@@ -25,9 +25,10 @@ from model_core.evaluation.features import stem_features
 from model_core.evaluation.judgments import Judgments, judge_metrics
 from model_core.evaluation.points import fixed_depths
 from model_core.evaluation.results import CONFORMAL, JUDGMENTS, RETRIEVAL, write_results
-from model_core.evaluation.retrieval import TASK, RetrievalResults, poolers_of, retrieve
+from model_core.evaluation.retrieval import RetrievalResults, retrieve
 from model_core.evaluation.workload import Workload
 from model_core.predictor import Predictor
+from model_core.request import EMBEDDING_TASK
 
 LABEL_TASK = "entailment"
 
@@ -100,11 +101,12 @@ def add_conformal(commands: Any) -> None:
 def _retrieve(options: argparse.Namespace) -> None:
     predictor = load_predictor(options)
     depths = predictor.info.depths
-    settings = {name: preset_exits(name, TASK, depths) for name in options.policies.split(",")}
+    names = options.policies.split(",")
+    settings = {name: preset_exits(name, EMBEDDING_TASK, depths) for name in names}
     if options.if_possible and predictor.model.poolers is None:
         logger.warning("%s has no poolers: retrieval is left out", predictor.info.name)
         return
-    poolers_of(predictor)  # before anything is computed
+    predictor.check_poolers()  # before anything is computed
     if options.fixed_depths:
         settings |= fixed_settings(predictor)
     examples = read_examples(

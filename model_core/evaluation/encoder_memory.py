@@ -7,26 +7,17 @@ runtime's own encoder. For answers, not for times: a remembered row takes none.
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from model_core.encode import EncodedModality
+from model_core.encode import EncodedModality, EncodedRow
 from model_core.policies import ExitPolicy
 from model_core.predictor import Predictor
 from model_core.request import Request
-from model_core.request_encoder import EncodedText, RequestEncoder
-from model_core.types import ModalityTrace
+from model_core.request_encoder import RequestEncoder
 
 LIMIT_BYTES = 256 * 2**20  # per modality
-
-
-class EncodedRow(NamedTuple):
-    """``(T, D)`` states of one row where it left, and its trace."""
-
-    hidden: Tensor
-    trace: ModalityTrace
 
 
 class RowMemory:
@@ -83,8 +74,7 @@ class RememberingEncoder(RequestEncoder):
 
         def encode(places: list[int]) -> list[EncodedRow]:
             encoded = encode_images(features[places], [requests[place] for place in places])
-            rows = zip(encoded.hidden, encoded.traces, strict=True)
-            return [EncodedRow(hidden.clone(), trace) for hidden, trace in rows]
+            return [row._replace(hidden=row.hidden.clone()) for row in encoded.rows()]
 
         rows = self._images.recall(
             [request.exits.image for request in requests],
@@ -92,22 +82,23 @@ class RememberingEncoder(RequestEncoder):
             encode,
         )
         return EncodedModality(
-            torch.stack([row.hidden for row in rows]), tuple(row.trace for row in rows)
+            torch.stack([row.hidden for row in rows]),
+            tuple(row.trace for row in rows),
+            tuple(row.logits for row in rows),
         )
 
-    def _encode_own_texts(self, requests: Sequence[Request]) -> list[EncodedText]:
+    def _encode_own_texts(self, requests: Sequence[Request]) -> list[EncodedRow]:
         encode_texts = super()._encode_own_texts
 
         def encode(places: list[int]) -> list[EncodedRow]:
             encoded = encode_texts([requests[place] for place in places])
             return [EncodedRow(text.hidden.clone(), text.trace) for text in encoded]
 
-        rows = self._texts.recall(
+        return self._texts.recall(
             [request.exits.text for request in requests],
             [request.text_ids for request in requests],
             encode,
         )
-        return [EncodedText(*row) for row in rows]
 
 
 def _photo(request: Request) -> int:

@@ -32,6 +32,11 @@ class FlopModel:
         width, ffn = self.config.hidden_size, self.config.ffn_size
         return num_tokens * (8 * width * width + 4 * width * ffn) + 4 * num_tokens**2 * width
 
+    def pooler(self, num_tokens: int) -> int:
+        """The unit vector of one modality of ``num_tokens`` tokens."""
+        width, size = self.config.hidden_size, self.config.embedding_size
+        return num_tokens * (4 * width * width + 4 * width) + 2 * width * size
+
     def decoder_position(self, position: int, memory_length: int) -> int:
         """One decoder layer for one 0-based position, memory keys and values not included."""
         width, ffn = self.config.hidden_size, self.config.ffn_size

@@ -1,34 +1,28 @@
 """Text-to-image and image-to-text retrieval with pooled encoder states, at any exit depths.
 
-Only the encoder runs: each modality leaves where its policy says, and its states are normalised as
-in the memory and pooled to one unit vector (``model_core.poolers``). A caption finds its photo by
-the largest cosine, and a photo one of its captions.
+The vectors are those of ``model_core.embedding``. A caption finds its photo by the largest cosine,
+and a photo one of its captions.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from model_core.config import ExitConfig
-from model_core.encode import EncodedModality, encode_modality
-from model_core.errors import InputError
+from model_core.embedding import Embedded, embed, join
 from model_core.evaluation.benchmark import Conditions, conditions
-from model_core.evaluation.examples import Example, Item, batches
+from model_core.evaluation.examples import Example, batches
 from model_core.evaluation.metrics import mean, relative_saving
 from model_core.policies import ExitPolicy
-from model_core.poolers import Poolers
-from model_core.predictor import Predictor
-from model_core.tokenizer import pad_rows, text_side
-from model_core.training.data import normalise_caption
+from model_core.predictor import Content, Predictor
+from model_core.request import EMBEDDING_TASK
+from model_core.types import Modality
 
 BATCH_SIZE = 64
 CUTS = (1, 5, 10)
-TASK = "retrieval"
 
 
 class Recall(BaseModel):
@@ -81,13 +75,6 @@ class RetrievalResults(BaseModel):
     points: list[RetrievalPoint]
 
 
-class Embedded(NamedTuple):
-    """``(N, E)`` unit vectors, and the depth each row left at."""
-
-    vectors: Tensor
-    depths: tuple[int, ...]
-
-
 class Retriever:
     """Photos and captions of a split as vectors, under any setting; each setting encodes once."""
 
@@ -104,11 +91,11 @@ class Retriever:
         Raises:
             InputError: The checkpoint was trained without poolers.
         """
-        self._model, self._tokenizer = predictor.model, predictor.tokenizer
-        self._poolers = poolers_of(predictor)
+        predictor.check_poolers()
+        self._predictor = predictor
         self._examples, self._features = examples, features
         self._captions = [caption for item in examples for caption in item.references]
-        self._embedded: dict[tuple[str, ExitPolicy], Embedded] = {}
+        self._embedded: dict[tuple[Modality, ExitPolicy], Embedded] = {}
 
     @property
     def owners(self) -> np.ndarray:
@@ -119,10 +106,11 @@ class Retriever:
 
     def measure(self, name: str, exits: ExitConfig) -> RetrievalPoint:
         """Both directions under one setting."""
-        images = self._embed("image", exits.image, self._examples, self._image_batch)
-        texts = self._embed("text", exits.text, self._captions, self._text_batch)
+        photos = [self._features[item.image] for item in self._examples]
+        images = self._embed(Modality.IMAGE, photos, exits)
+        texts = self._embed(Modality.TEXT, self._captions, exits)
         similarity = (texts.vectors @ images.vectors.T).cpu().numpy()
-        layers = self._model.config.num_encoder_layers
+        layers = self._predictor.info.num_encoder_layers
         image_depth, text_depth = mean(images.depths), mean(texts.depths)
         return RetrievalPoint(
             name=name,
@@ -134,63 +122,12 @@ class Retriever:
             layers_saved=relative_saving((image_depth + text_depth) / 2, layers),
         )
 
-    def _embed(
-        self,
-        modality: str,
-        policy: ExitPolicy,
-        items: Sequence[Item],
-        embed_batch: Callable[[Sequence[Item], ExitPolicy], Embedded],
-    ) -> Embedded:
-        key = (modality, policy)
+    def _embed(self, modality: Modality, items: Sequence[Content], exits: ExitConfig) -> Embedded:
+        key = (modality, getattr(exits, modality.value))
         if key not in self._embedded:
-            parts = [embed_batch(batch, policy) for batch in batches(items, BATCH_SIZE)]
-            self._embedded[key] = Embedded(
-                torch.cat([part.vectors for part in parts]),
-                tuple(depth for part in parts for depth in part.depths),
-            )
+            parts = [embed(self._predictor, part, exits) for part in batches(items, BATCH_SIZE)]
+            self._embedded[key] = join(parts)
         return self._embedded[key]
-
-    @torch.inference_mode()
-    def _image_batch(self, examples: Sequence[Example], policy: ExitPolicy) -> Embedded:
-        weight = next(self._model.parameters())
-        features = torch.stack([self._features[item.image] for item in examples])
-        embedded = self._model.embed_image(features.to(weight.device, weight.dtype))
-        encoded = self._encode(embedded, None, policy)
-        vectors = self._poolers.image(self._model.encoder.memory_norm(encoded.hidden), None)
-        return Embedded(vectors, tuple(trace.depth for trace in encoded.traces))
-
-    @torch.inference_mode()
-    def _text_batch(self, captions: Sequence[str], policy: ExitPolicy) -> Embedded:
-        limit = self._model.config.max_text_tokens
-        rows = [
-            text_side(self._tokenizer, normalise_caption(caption), None, limit)
-            for caption in captions
-        ]
-        ids = pad_rows(rows, self._tokenizer.pad_id).to(next(self._model.parameters()).device)
-        mask = ids != self._tokenizer.pad_id
-        encoded = self._encode(self._model.embed_text(ids), mask, policy)
-        vectors = self._poolers.text(self._model.encoder.memory_norm(encoded.hidden), mask)
-        return Embedded(vectors, tuple(trace.depth for trace in encoded.traces))
-
-    def _encode(self, hidden: Tensor, mask: Tensor | None, policy: ExitPolicy) -> EncodedModality:
-        layers = self._model.config.num_encoder_layers
-        run_layer = self._model.run_encoder_layer
-        return encode_modality(run_layer, layers, hidden, mask, [policy] * len(hidden))
-
-
-def poolers_of(predictor: Predictor) -> Poolers:
-    """The poolers of a model.
-
-    Raises:
-        InputError: It has none.
-    """
-    poolers = predictor.model.poolers
-    if poolers is None:
-        raise InputError(
-            f"checkpoint {predictor.info.name} has no poolers (embedding_size: 0), so it cannot "
-            "compare photos with captions; train a model with embedding_size above 0"
-        )
-    return poolers
 
 
 def photo_ranks(similarity: np.ndarray, owners: np.ndarray) -> np.ndarray:
@@ -241,6 +178,6 @@ def retrieve(
         split=split,
         num_photos=len(examples),
         num_captions=sum(len(item.references) for item in examples),
-        conditions=conditions(predictor, TASK, len(examples)),
+        conditions=conditions(predictor, EMBEDDING_TASK, len(examples)),
         points=[retriever.measure(name, exits) for name, exits in settings.items()],
     )

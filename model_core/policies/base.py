@@ -37,11 +37,13 @@ class ExitSignals:
         mask: ``(B, T)``, True at real tokens; None when all are.
         steps: ``(B,)`` 0-based decoding step of each row; zeros in the encoder.
         max_steps: ``(B,)`` most steps each row may take; ones in the encoder.
-        compute_features: Gives the ``(B, D)`` exit features here; None in the encoder. Like the
-            next two it is called at most once, and only when a policy asks.
+        compute_features: Gives the ``(B, D)`` exit features here; None where there is no
+            exit head. Like the next two it is called at most once, and only when a policy asks.
         compute_logits: Gives the ``(B, V)`` logits of these features.
         compute_learned: Gives the ``(B,)`` score of the heads that were trained for a kind of
             policy, from these signals.
+        has_many_labels: True where the logits are log odds of labels of which several may hold, and
+            not of one choice.
         carried: ``(B, C)`` what the policy left here one depth earlier, which its score replaces;
             None before the first depth, and for a policy that carries nothing.
     """
@@ -56,6 +58,7 @@ class ExitSignals:
     compute_features: Callable[[], Tensor] | None = None
     compute_logits: Callable[[Tensor], Tensor] | None = None
     compute_learned: "Callable[[str, ExitSignals], Tensor] | None" = None
+    has_many_labels: bool = False
     carried: Tensor | None = None
     _features: Tensor | None = field(default=None, repr=False)
     _logits: Tensor | None = field(default=None, repr=False)
@@ -154,7 +157,12 @@ class ExitPolicy(BaseModel):
 
     @property
     def needs_logits(self) -> bool:
-        """True when the score reads the exit head, which encoders do not have."""
+        """True when the score reads the exit head, which most sites of an encoder do not have."""
+        return False
+
+    @property
+    def reads_many_labels(self) -> bool:
+        """True when the score can also read a head of labels of which several may hold."""
         return False
 
     @property

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from model_core.config import CONFIG_ROOT, FrozenConfig
+from model_core.tag_heads import HeadKind
 
 
 class Precision(StrEnum):
@@ -27,6 +28,7 @@ class Objective(StrEnum):
     CLASSIFIER = "classifier"
     PALBERT = "palbert"
     JEI_DNN = "jei_dnn"
+    LGVIT = "lgvit"
 
 
 class ModuleWeighting(StrEnum):
@@ -56,8 +58,8 @@ class DataConfig(FrozenConfig):
             premise sentence of its own.
         has_flips: Also learn from mirrored photos.
         num_crops: Also learn from this many random crops of each photo, half of them mirrored.
-        max_views: Views of a photo (itself, its mirror image, crops) that the contrastive recipe
-            encodes, before its first step.
+        max_views: Views of a photo (itself, its mirror image, crops) that the contrastive and
+            the lgvit recipe encode, before the first step.
         text_folder: Folder with text alone (captions without photos, sentence pairs), for the text
             recipe, the vocabulary, and the sentence pairs of the other recipes.
         sentences_per_batch: Sentences of one step of the text recipe.
@@ -126,6 +128,31 @@ class LossConfig(FrozenConfig):
     shallow_memory_fraction: float = Field(default=0.5, ge=0, le=1)
 
 
+class TagsConfig(FrozenConfig):
+    """Tag heads and their recipe (arXiv 2308.00255; the defaults are its released code's).
+
+    Attributes:
+        num_words: Tags, the most frequent nouns and adjectives of the captions.
+        kinds: Of the head at each depth of the encoder; one alone stands for all.
+        first_stage_fraction: Share of the steps before the last head is kept.
+        distillation: Share of the second stage's loss of an exit that comes from the last one.
+        temperature: Of that distillation.
+        heterogeneous_weight: Of the divergence from the tokens of the last depth.
+        homogeneous_weight: Of the distance to the last head of the same kind.
+    """
+
+    num_words: int = Field(default=200, ge=1, le=10000)
+    kinds: tuple[HeadKind, ...] = Field(
+        default=(*[HeadKind.LOCAL] * 2, HeadKind.LOCAL_POINTWISE, *[HeadKind.GLOBAL] * 3),
+        min_length=1,
+    )
+    first_stage_fraction: float = Field(default=0.5, gt=0, le=1)
+    distillation: float = Field(default=0.3, ge=0, le=1)
+    temperature: float = Field(default=2.0, gt=0)
+    heterogeneous_weight: float = Field(default=0.01, ge=0)
+    homogeneous_weight: float = Field(default=0.01, ge=0)
+
+
 class OptimConfig(FrozenConfig):
     """AdamW with warm-up and cosine decay to zero.
 
@@ -172,6 +199,7 @@ class TrainConfig(FrozenConfig):
     num_trainable_stem_blocks: int = Field(default=0, ge=0, le=15)
     data: DataConfig = DataConfig()
     loss: LossConfig = LossConfig()
+    tags: TagsConfig = TagsConfig()
     optim: OptimConfig = OptimConfig()
     num_steps: int = Field(default=700, ge=1)
     seed: int = Field(default=1, ge=0)

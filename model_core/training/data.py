@@ -188,19 +188,11 @@ class TrainData:
 
     def photos(self, step: int, size: int) -> list[int]:
         """Numbers of the photos of 0-based ``step``: every one is seen before any is again."""
-        first = step * size
-        chosen = []
-        for place in range(first, first + size):
-            epoch, offset = divmod(place, len(self._captions))
-            chosen.append(int(self._epoch_order(epoch)[offset]))
-        return chosen
+        return photos_of_step(self.seed, step, size, len(self._captions))
 
     def caption_rows(self, photo: int) -> list[list[int]]:
         """Each caption of a photo as a text side."""
         return [[self._tokenizer.start_id, *row] for row in self._captions[photo]]
-
-    def _epoch_order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng((self.seed, epoch, 1)).permutation(len(self._captions))
 
     def _draw_captions(self, photo: int, rng: np.random.Generator) -> list[list[int]]:
         rows = self._captions[photo]
@@ -227,3 +219,13 @@ class TrainData:
                 captions = self.references[photo]
                 premise = captions[int(rng.integers(len(captions)))]
         return text_side(self._tokenizer, pair.hypothesis, premise, self._max_text_tokens)
+
+
+def photos_of_step(seed: int, step: int, size: int, count: int) -> list[int]:
+    """Numbers below ``count`` of the ``size`` photos of 0-based ``step``, in an order by epoch."""
+    places = range(step * size, (step + 1) * size)
+    orders = {
+        epoch: np.random.default_rng((seed, epoch, 1)).permutation(count)
+        for epoch in range(places[0] // count, places[-1] // count + 1)
+    }
+    return [int(orders[place // count][place % count]) for place in places]

@@ -19,9 +19,9 @@ from model_core.model import UnifiedModel
 from model_core.stem import EfficientNetLite, fold_batch_norms
 from model_core.tokenizer import WordPieceTokenizer
 from model_core.training.average import WeightAverage
-from model_core.training.config import Precision, TrainConfig
+from model_core.training.config import TrainConfig
 from model_core.training.optim import build_optimizer, clip_gradients, learning_rate
-from model_core.training.recipe import StepLosses
+from model_core.training.recipe import StepLosses, autocast_dtype
 from model_core.training.start import build_recipe, start_model
 
 logger = logging.getLogger(__name__)
@@ -166,11 +166,3 @@ def _load_state(path: Path) -> dict[str, Any]:
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{path}: damaged, cannot resume from it; delete it") from error
     return state
-
-
-def autocast_dtype(precision: Precision, device: str) -> torch.dtype:
-    """The dtype of the forward pass; ``auto`` asks the processor whether bfloat16 is native."""
-    if precision is Precision.AUTO:
-        is_native = device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        precision = Precision.BFLOAT16 if is_native else Precision.FLOAT32
-    return {Precision.BFLOAT16: torch.bfloat16, Precision.FLOAT32: torch.float32}[precision]

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from model_core.training.config import Precision
+
 AnyBatch = TypeVar("AnyBatch", bound=Any)
 
 
@@ -31,3 +33,11 @@ def to_device(batch: AnyBatch, device: torch.device) -> AnyBatch:
     return replace(
         batch, **{field.name: getattr(batch, field.name).to(device) for field in fields(batch)}
     )
+
+
+def autocast_dtype(precision: Precision, device: str) -> torch.dtype:
+    """The dtype of the forward pass; ``auto`` asks the processor whether bfloat16 is native."""
+    if precision is Precision.AUTO:
+        is_native = device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        precision = Precision.BFLOAT16 if is_native else Precision.FLOAT32
+    return {Precision.BFLOAT16: torch.bfloat16, Precision.FLOAT32: torch.float32}[precision]

@@ -32,6 +32,7 @@ from model_core.training.frozen import HeadsRecipe
 from model_core.training.heads import checkpoint_to_extend, trains_heads
 from model_core.training.jei_dnn import JeiDnnRecipe
 from model_core.training.joint import JointRecipe
+from model_core.training.lgvit import LgvitRecipe
 from model_core.training.palbert import PalbertRecipe
 from model_core.training.recipe import Recipe
 from model_core.training.teacher_forcing import TeacherForcing, image_tokens
@@ -67,6 +68,7 @@ def start_model(config: TrainConfig) -> Start:
         loaded = load_checkpoint(config.start_from)
         if not trains_heads(config):
             loaded.model.policy_heads.clear()  # they belong to the weights as they were
+            loaded.model.tag_heads = None
         model = _as_configured(loaded.model, model_config, config)
         if config.mix_with is not None:
             mix_weights(model, load_checkpoint(config.mix_with).model, config.mix_weight)
@@ -101,6 +103,8 @@ def _as_configured(
 
 def build_recipe(config: TrainConfig, model: UnifiedModel, tokenizer: WordPieceTokenizer) -> Recipe:
     """The recipe of a run with its data read."""
+    if config.objective is Objective.LGVIT:
+        return LgvitRecipe(model, config)
     forcing = _forcing(config, model, tokenizer)
     if config.objective is Objective.TEXT:
         text = TextData(config.data, model.config, tokenizer, _own_captions(config), config.seed)

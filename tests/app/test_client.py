@@ -12,6 +12,7 @@ from app.errors import ServiceError
 from serve.schemas import (
     CaptionRequest,
     CompareRequest,
+    EmbedRequest,
     EntailmentRequest,
     ErrorAnswer,
     ErrorDetail,
@@ -42,6 +43,7 @@ def test_every_call_returns_its_typed_answer(client: Client) -> None:
     assert client.entailment(asked).label == "entailment"
     compared = client.compare(CompareRequest(image=REQUEST.image))
     assert [answer.request_id for answer in compared.answers] == ["req-full", "req-caption"]
+    assert client.embed(EmbedRequest(text="a cat")).embedding == [0.6, 0.8]
     assert client.model().name == "offramp-s"
     assert client.policies().default == "balanced"
     assert client.health().cache_backend == "embedded"

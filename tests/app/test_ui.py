@@ -43,6 +43,22 @@ async def test_page_answers_a_caption_request(
     assert "a cat looks into the camera" in answer
 
 
+async def test_page_searches_photos_with_own_thresholds(client: Client, tmp_path: Path) -> None:
+    photos = copy_examples(tmp_path)[:2]
+    with launched(build_ui(client)) as address:
+        visitor = PageClient(address, verbose=False)
+        summary, gallery = visitor.predict(
+            [handle_file(str(photo)) for photo in photos],
+            "a cat",
+            "own thresholds",
+            *("similarity", 0.97, "never", 0.9, "confidence", 0.4, "deferred"),
+            api_name="/search",
+        )
+    assert "2 embedded for this search" in summary
+    captions = [one["caption"] for one in gallery["value"]]
+    assert captions == [f"{rank}. cosine 1.000, 3 of 6 layers" for rank in (1, 2)]
+
+
 async def test_every_public_event_has_a_name(client: Client) -> None:
     config = build_ui(client).get_config_file()
     public = {
@@ -52,6 +68,7 @@ async def test_every_public_event_has_a_name(client: Client) -> None:
         "caption",
         "entailment",
         "compare",
+        "search",
         "refresh",
         "caption_explain_stop",
         "caption_open_trace",
@@ -65,14 +82,14 @@ async def test_page_builds_while_the_service_is_down(down_client: Client) -> Non
     status, retry, *choices = refresh_service(down_client)
     assert "does not answer" in status
     assert retry["visible"] is True
-    assert len(choices) == 3
+    assert len(choices) == 4
 
 
 async def test_asking_again_heals_the_page(client: Client) -> None:
-    status, retry, captions, labels, settings = refresh_service(client)
+    status, retry, captions, labels, settings, searches = refresh_service(client)
     assert "28 M parameters" in status
     assert retry["visible"] is False
-    assert captions["value"] == labels["value"] == "balanced"
+    assert captions["value"] == labels["value"] == searches["value"] == "balanced"
     assert settings["value"] == ["full", "balanced"]
 
 

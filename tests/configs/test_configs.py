@@ -31,6 +31,7 @@ STAGES = (
     "classifier",
     "palbert",
     "jei-dnn",
+    "tags",
 )
 
 

@@ -56,8 +56,8 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
 
 
 def test_policy_with_head_is_refused_in_the_encoder() -> None:
-    with pytest.raises(ConfigError, match="image: policy 'confidence' reads an exit head"):
-        parse_config({"image": {"kind": "confidence", "threshold": 0.5}}, ExitConfig, "request")
+    with pytest.raises(ConfigError, match="image: policy 'entropy' reads an exit head"):
+        parse_config({"image": {"kind": "entropy", "threshold": 0.5}}, ExitConfig, "request")
 
 
 @pytest.mark.parametrize("site", ["image", "text"])

@@ -331,3 +331,39 @@ def test_wrong_use_is_one_sentence(
     assert message in captured.err
     assert captured.out == ""
     assert "Traceback" not in captured.err
+
+
+def test_search_names_photos_and_what_ran(
+    capsys: pytest.CaptureFixture[str], pooled_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3):
+        photo(number).save(folder / f"{number}.png")
+    (folder / "broken.jpg").write_bytes(b"broken")
+    options = ("--checkpoint", str(pooled_checkpoint), "--cache", str(tmp_path / "cache"))
+    result = run_json(capsys, "search", str(folder), "a dog", "--top", "2", *options)
+    assert (result["text_depth"], result["image_depth"], result["num_layers"]) == (4, 4, 4)
+    assert (result["num_photos"], result["num_computed"]) == (3, 3)
+    skipped, hits = result["skipped"], result["hits"]
+    assert isinstance(skipped, list) and isinstance(hits, list)
+    assert [one["name"] for one in skipped] == ["broken.jpg"]
+    assert [set(hit) for hit in hits] == [{"rank", "cosine", "path", "depth"}] * 2
+    assert main(["search", str(folder), "a dog", *options]) == 0
+    text = capsys.readouterr().out
+    assert hits[0]["path"] in text.splitlines()[0]
+    assert "layers: text 4/4, photos 4.0/4 on average" in text
+    assert "0 embedded now, 3 known before, 1 left out" in text
+
+
+def test_search_without_poolers_or_photos_is_one_sentence(
+    capsys: pytest.CaptureFixture[str],
+    tiny_checkpoint: Path,
+    pooled_checkpoint: Path,
+    tmp_path: Path,
+) -> None:
+    command = ["search", str(tmp_path), "a dog", "--cache", str(tmp_path / "cache")]
+    assert main([*command, "--checkpoint", str(tiny_checkpoint)]) == 1
+    assert "tiny has no poolers" in capsys.readouterr().err
+    assert main([*command, "--checkpoint", str(pooled_checkpoint)]) == 1
+    assert "holds no photo" in capsys.readouterr().err

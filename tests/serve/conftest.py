@@ -16,7 +16,7 @@ from serve.cache import ResultCache
 from serve.engine import Engine, EngineLimits
 from serve.service import Service
 from serve.settings import ServeSettings
-from tests.serve.fakes import FakePredictor, FakeSlots, Gate
+from tests.serve.fakes import FakeInfo, FakePredictor, FakeSlots, Gate
 
 
 def encode_photo(width: int = 8, height: int = 6, form: str = "PNG") -> bytes:
@@ -58,9 +58,11 @@ async def start() -> AsyncIterator[Start]:
     """Starts services with the settings a test wants; stopped after the test."""
     async with AsyncExitStack() as stack:
 
-        async def run(is_gated: bool = False, **values: object) -> Running:
+        async def run(
+            is_gated: bool = False, info: FakeInfo | None = None, **values: object
+        ) -> Running:
             settings = ServeSettings(**{"embedded_cache": False, **values})
-            predictor, gate = FakePredictor(), Gate()
+            predictor, gate = FakePredictor(info), Gate()
             if not is_gated:
                 gate.open()
             limits = EngineLimits(settings.queue_limit, 4, settings.request_timeout_s)

@@ -1,5 +1,6 @@
 """A predictor without a model: slots that count steps, and can be told to wait or to fail."""
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from PIL import Image
 
 from model_core.config import ExitConfig, TaskConfig
 from model_core.errors import InputError
+from model_core.request import EMBEDDING_TASK
 from model_core.types import (
     TRACE_SCHEMA_VERSION,
     Answer,
@@ -23,6 +25,14 @@ from model_core.types import (
 
 LABELS = {"entailment": "yes", "neutral": "maybe", "contradiction": "no"}
 MAX_TEXT_WORDS = 12
+
+
+def make_encoder_trace(has_image: bool, depth: int = 2) -> ExitTrace:
+    """Of an answer of the encoder alone."""
+    side = ModalityTrace(depth, 3, (0.5,) * depth, (0.9,) * depth)
+    sides = (side, ModalityTrace.absent(3)) if has_image else (ModalityTrace.absent(3), side)
+    cost = Cost(float(depth), 3.0, 50, 75, StageMs(1.0, 2.0, 3.0, 0.0))
+    return ExitTrace(TRACE_SCHEMA_VERSION, EncoderTrace(*sides), DecoderTrace(3, ()), cost)
 
 
 def make_trace(words: Sequence[str], depth: int = 2) -> ExitTrace:
@@ -44,6 +54,8 @@ class FakeRequest:
     fails_at_step: bool = False
     exits: ExitConfig = field(default_factory=ExitConfig)
     num_beams: int = 1
+    embedding: tuple[float, ...] = ()
+    has_image: bool = True
 
 
 class FakeSlots:
@@ -86,6 +98,9 @@ class FakeSlots:
 
     def result(self, slot: int) -> Answer:
         request, _ = self._left[slot]
+        if request.embedding:
+            trace = make_encoder_trace(request.has_image)
+            return Answer(request.task, "", (), {}, trace, embedding=request.embedding)
         if request.task == "entailment":
             probabilities = dict(zip(LABELS, (0.7, 0.2, 0.1), strict=True))
             return Answer("entailment", "entailment", (1,), probabilities, make_trace(["yes"]))
@@ -131,6 +146,7 @@ class FakeInfo:
     num_parameters: int = 1000
     preprocessing_version: str = "1"
     learned_kinds: tuple[str, ...] = ()
+    embedding_size: int = 2
     tasks: Mapping[str, TaskConfig] = field(
         default_factory=lambda: {
             "caption": TaskConfig(instruction="what ?", max_new_tokens=8, metric="caption"),
@@ -142,10 +158,13 @@ class FakeInfo:
 
 
 class FakePredictor:
-    """Answers a caption with the photo's size and the decoder's kind of policy."""
+    """Answers a caption with the photo's size and the decoder's kind of policy.
 
-    def __init__(self) -> None:
-        self.info = FakeInfo()
+    The vector of a photo points one way, that of a text goes round with its number of words.
+    """
+
+    def __init__(self, info: FakeInfo | None = None) -> None:
+        self.info = info or FakeInfo()
         self.requests: list[FakeRequest] = []
         self.fails_at_step = False
 
@@ -169,6 +188,22 @@ class FakePredictor:
             fails_at_step=self.fails_at_step,
             exits=exits,
             num_beams=num_beams,
+        )
+        self.requests.append(request)
+        return request
+
+    def embedding_request(self, content: Image.Image | str, exits: ExitConfig) -> FakeRequest:
+        if not self.info.embedding_size:
+            raise InputError("checkpoint fake has no poolers")
+        is_text = isinstance(content, str)
+        angle = len(content.split()) if isinstance(content, str) else 0
+        request = FakeRequest(
+            "text" if is_text else "photo",
+            task=EMBEDDING_TASK,
+            fails_at_step=self.fails_at_step,
+            exits=exits,
+            embedding=(math.cos(angle), math.sin(angle)),
+            has_image=not is_text,
         )
         self.requests.append(request)
         return request

@@ -10,7 +10,7 @@ from PIL import Image
 from pydantic import SecretStr
 
 from model_core.config import CatchUp, ExitConfig, load_preset
-from model_core.policies import ConfidencePolicy, NeverPolicy, SimilarityPolicy
+from model_core.policies import ConfidencePolicy, ExitSite, NeverPolicy, SimilarityPolicy
 from model_core.types import Answer
 from serve.cache import (
     CachedAnswer,
@@ -31,8 +31,7 @@ PARTS = KeyParts(
     task="caption",
     pixels="p",
     texts={"hypothesis": None, "premise": None},
-    max_new_tokens=8,
-    num_beams=1,
+    decoding={"max_new_tokens": 8, "num_beams": 1},
     exits=ExitConfig(decoder=ConfidencePolicy(threshold=0.5)),
 )
 ANSWER = CachedAnswer.from_answer(Answer("caption", "a dog", (1,), {}, make_trace(["a", "dog"])))
@@ -49,8 +48,11 @@ NOBODY = "redis://127.0.0.1:1/0"
         {"pixels": "other"},
         {"texts": {"hypothesis": "a dog", "premise": None}},
         {"texts": {"hypothesis": None, "premise": "a dog"}},
-        {"max_new_tokens": 9},
-        {"num_beams": 4},
+        {"decoding": {"max_new_tokens": 9, "num_beams": 1}},
+        {"decoding": {"max_new_tokens": 8, "num_beams": 4}},
+        {"pixels": None},
+        {"texts": {"text": "a dog"}},
+        {"sites": (ExitSite.IMAGE,)},
         {"exits": ExitConfig()},
         {"exits": ExitConfig(decoder=ConfidencePolicy(threshold=0.51))},
         {"exits": ExitConfig(decoder=ConfidencePolicy(threshold=0.5, min_depth=2))},
@@ -73,6 +75,16 @@ def test_everything_an_answer_depends_on_changes_the_key(change: dict[str, objec
 )
 def test_full_depth_has_one_key_however_it_is_spelled(exits: ExitConfig) -> None:
     assert cache_key(replace(PARTS, exits=exits)) == cache_key(replace(PARTS, exits=ExitConfig()))
+
+
+def test_only_the_sites_of_a_question_count() -> None:
+    parts = replace(PARTS, sites=(ExitSite.IMAGE,))
+    image = SimilarityPolicy(threshold=0.5)
+    other_decoder = ExitConfig(image=image)
+    assert cache_key(replace(parts, exits=other_decoder)) == cache_key(
+        replace(parts, exits=ExitConfig(image=image, decoder=PARTS.exits.decoder))
+    )
+    assert cache_key(replace(parts, exits=other_decoder)) != cache_key(parts)
 
 
 def test_pixels_decide_and_not_the_file() -> None:

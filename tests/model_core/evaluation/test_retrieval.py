@@ -1,6 +1,6 @@
 """Retrieval: ranks by hand, and vectors of a tiny model with poolers at every exit depth."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from model_core.config import ExitConfig
+from model_core.embedding import Embedded
 from model_core.errors import InputError
 from model_core.evaluation import retrieval
 from model_core.evaluation.examples import Example, read_examples
@@ -17,14 +18,14 @@ from model_core.evaluation.retrieval import (
     Retriever,
     caption_ranks,
     photo_ranks,
-    poolers_of,
     recall,
     retrieve,
 )
 from model_core.policies import FixedDepthPolicy, SimilarityPolicy
-from model_core.predictor import Predictor
+from model_core.predictor import Content, Predictor
 from model_core.tokenizer import text_side
 from model_core.training.data import normalise_caption
+from model_core.types import Modality
 
 # Rows are captions, columns photos: captions 0 and 1 are about photo 0, 2 about 1, 3 and 4 about 2.
 OWNERS = np.array([0, 0, 1, 2, 2])
@@ -79,7 +80,8 @@ def vectors_of_one(
     pooled: Predictor, example: Example, feature: Tensor, image_depth: int, text_depth: int
 ) -> tuple[Tensor, list[Tensor]]:
     """Photo and captions of an example, each alone and without padding."""
-    encoder, poolers = pooled.model.encoder, poolers_of(pooled)
+    encoder, poolers = pooled.model.encoder, pooled.model.poolers
+    assert poolers is not None
     with torch.inference_mode():
         image = encoder.run_layers(encoder.embed_image(feature[None]), None, 0, image_depth)
         photo = poolers.image(encoder.memory_norm(image), None)[0]
@@ -107,8 +109,8 @@ def test_batched_vectors_equal_one_by_one(
     expected = [vectors_of_one(pooled, item, features[item.image], *depths) for item in examples]
     photos = torch.stack([photo for photo, _ in expected])
     captions = torch.stack([caption for _, texts in expected for caption in texts])
-    torch.testing.assert_close(retriever._embedded["image", image].vectors, photos)
-    torch.testing.assert_close(retriever._embedded["text", text].vectors, captions)
+    torch.testing.assert_close(retriever._embedded[Modality.IMAGE, image].vectors, photos)
+    torch.testing.assert_close(retriever._embedded[Modality.TEXT, text].vectors, captions)
     similarity = (captions @ photos.T).numpy()
     assert point.text_to_image == recall(photo_ranks(similarity, retriever.owners))
     assert point.image_to_text == recall(caption_ranks(similarity, retriever.owners))
@@ -126,14 +128,10 @@ def test_known_vectors_give_known_ranks(
     photos = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     texts = torch.tensor([[1, 0], [0.6, 0.8], [1, 0], [0, 1], [0, 1], [0.8, 0.6]])
 
-    def image_batch(self: Retriever, items: list[Example], policy: object) -> retrieval.Embedded:
-        return retrieval.Embedded(photos, (2, 2))
+    def known(predictor: Predictor, items: Sequence[Content], exits: ExitConfig) -> Embedded:
+        return Embedded(texts, (4,) * 6) if isinstance(items[0], str) else Embedded(photos, (2, 2))
 
-    def text_batch(self: Retriever, items: list[str], policy: object) -> retrieval.Embedded:
-        return retrieval.Embedded(texts, (4,) * 6)
-
-    monkeypatch.setattr(Retriever, "_image_batch", image_batch)
-    monkeypatch.setattr(Retriever, "_text_batch", text_batch)
+    monkeypatch.setattr(retrieval, "embed", known)
     results = retrieve(pooled, "test", examples[:2], features, {"full": ExitConfig()})
     (point,) = results.points
     assert (results.num_photos, results.num_captions) == (2, 6)
@@ -151,7 +149,7 @@ def test_dynamic_policies_leave_row_by_row(
     ).points[0]
     retriever = Retriever(pooled, examples, features)
     retriever.measure("early", ExitConfig(image=policy, text=policy))
-    depths = retriever._embedded["image", policy].depths
+    depths = retriever._embedded[Modality.IMAGE, policy].depths
     assert point.image_depth == pytest.approx(sum(depths) / len(depths))
     assert len(set(depths)) > 1
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from model_core.config import ExitConfig
+from model_core.encode import EncodedRow
 from model_core.evaluation import encoder_memory
-from model_core.evaluation.encoder_memory import EncodedRow, RememberingEncoder, RowMemory
+from model_core.evaluation.encoder_memory import RememberingEncoder, RowMemory
 from model_core.evaluation.evaluate import answer_examples
 from model_core.evaluation.examples import make_request, read_examples
 from model_core.evaluation.features import stem_features

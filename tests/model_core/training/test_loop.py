@@ -12,7 +12,8 @@ from model_core.checkpoint import save_checkpoint
 from model_core.config import CONFIG_ROOT
 from model_core.errors import CheckpointError, ConfigError
 from model_core.training.config import DataConfig, OptimConfig, Precision, TrainConfig
-from model_core.training.loop import STATE_FILE, Trainer, autocast_dtype
+from model_core.training.loop import STATE_FILE, Trainer
+from model_core.training.recipe import autocast_dtype
 from tests.dataset import write_text_folder
 from tests.tiny import TINY_OVERRIDES
 
