@@ -27,6 +27,8 @@ from serve.schemas import (
     HealthReport,
     ModelReport,
     PoliciesReport,
+    TagsAnswer,
+    TagsRequest,
 )
 
 logger = logging.getLogger(__name__)
@@ -100,6 +102,10 @@ class Client:
     def embed(self, request: EmbedRequest) -> EmbedAnswer:
         """The unit vector of a photo or of a text with its exits."""
         return self._post("/v1/embed", request, EmbedAnswer)
+
+    def tags(self, request: TagsRequest) -> TagsAnswer:
+        """The words of a photo with its exits."""
+        return self._post("/v1/tags", request, TagsAnswer)
 
     def model(self) -> ModelReport:
         """Which weights answer."""

@@ -14,9 +14,13 @@ from pydantic import ValidationError
 
 from app.client import Client
 from app.errors import InputError, ServiceError
-from serve.schemas import ExitRules, PoliciesReport, PolicyChoice
+from serve.rules import ExitRules, PolicyChoice
+from serve.schemas import (
+    PoliciesReport,
+)
 
 OWN = "own thresholds"
+TAGS_TASK = "tags"
 SITES = ("image", "text", "decoder")
 NO_VALUE_KIND = "never"
 # Rules that are set by a number of layers, and the name of that number on the wire.
@@ -84,16 +88,16 @@ def build_controls(report: PoliciesReport | None, task: str) -> PolicyControls:
         elem_classes="off-presets",
     )
     with gr.Accordion("Own thresholds", open=False) as accordion:
-        own = build_own_controls(report)
+        own = build_own_controls(report, task)
     preset.change(open_for_own, preset, accordion, api_visibility="private", show_progress="hidden")
     return PolicyControls(preset, own)
 
 
-def build_own_controls(report: PoliciesReport | None) -> list[gr.components.Component]:
+def build_own_controls(report: PoliciesReport | None, task: str) -> list[gr.components.Component]:
     """Kind and value of each site's rule, then the catch-up rule."""
     controls: list[gr.components.Component] = []
     for site in SITES:
-        kinds = offered_kinds(report, site)
+        kinds = offered_kinds(report, site, task)
         with gr.Row():
             kind = gr.Dropdown(kinds, value=kinds[-1], label=f"{site}: rule", min_width=140)
             value = gr.Slider(0, 1, value=FIRST_THRESHOLD, step=0.005, label=f"{site}: threshold")
@@ -117,15 +121,19 @@ def build_own_controls(report: PoliciesReport | None) -> list[gr.components.Comp
     return controls
 
 
-def rule_kinds(site: str) -> list[str]:
-    """Names of the rules a site may have, from the wire format."""
-    union = ExitRules.model_fields[site].annotation
+def rule_kinds(site: str, task: str) -> list[str]:
+    """Names of the rules a site may have, from the wire format.
+
+    Both sides of the encoder have the same rules, but that tags are read from the image alone.
+    """
+    is_plain = site == "image" and task != TAGS_TASK
+    union = ExitRules.model_fields["text" if is_plain else site].annotation
     return [get_args(rule.model_fields["kind"].annotation)[0] for rule in get_args(union)]
 
 
-def offered_kinds(report: PoliciesReport | None, site: str) -> list[str]:
+def offered_kinds(report: PoliciesReport | None, site: str, task: str) -> list[str]:
     """The rules of a site that the service's model can follow; all while the service is silent."""
-    return [kind for kind in rule_kinds(site) if report is None or kind in report.kinds]
+    return [kind for kind in rule_kinds(site, task) if report is None or kind in report.kinds]
 
 
 def open_for_own(preset: str | None) -> Any:

@@ -7,16 +7,19 @@ and ``plots`` draw what is computed here.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from serve.schemas import (
-    Cost,
+from serve.rules import (
+    ConfidenceRule,
     DecoderRule,
-    DecoderTrace,
     EncoderRule,
     ExitRules,
-    ExitTrace,
     FixedDepthRule,
-    ModalityTrace,
     NeverRule,
+)
+from serve.schemas import (
+    Cost,
+    DecoderTrace,
+    ExitTrace,
+    ModalityTrace,
     TokenTrace,
 )
 
@@ -134,7 +137,7 @@ def score_curve(trace: ExitTrace, site: str, rules: ExitRules | None = None) -> 
         num_layers, rule = stop.num_layers, getattr(rules, site, None)
     return ScoreCurve(
         title=titles[site],
-        score_name=score_name(rule),
+        score_name=score_name(rule, site),
         num_layers=num_layers,
         scores=tuple(stop.scores),
         thresholds=tuple(stop.thresholds),
@@ -143,8 +146,10 @@ def score_curve(trace: ExitTrace, site: str, rules: ExitRules | None = None) -> 
     )
 
 
-def score_name(rule: ScoreRule) -> str:
-    """What the score of a rule measures, for an axis."""
+def score_name(rule: ScoreRule, site: str = "decoder") -> str:
+    """What the score of a rule measures at a site, for an axis."""
+    if site == "image" and isinstance(rule, ConfidenceRule):
+        return "F1 that the head expects of its own tags"
     names = {
         "similarity": "similarity to the layer before (cosine)",
         "confidence": "probability of the best word piece",

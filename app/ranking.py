@@ -14,7 +14,11 @@ from pydantic import BaseModel
 
 from app.client import Client, encode_photo
 from app.errors import ServiceError
-from serve.schemas import EmbedAnswer, EmbedRequest, PolicyChoice
+from serve.rules import PolicyChoice
+from serve.schemas import (
+    EmbedAnswer,
+    EmbedRequest,
+)
 
 NUM_AT_A_TIME = 4
 

@@ -13,9 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.errors import InputError
 from serve.schemas import (
+    AnswerBase,
     CacheState,
-    CaptionAnswer,
-    EntailmentAnswer,
     ExitTrace,
     ModelName,
     PolicyInForce,
@@ -46,7 +45,7 @@ class Shown(BaseModel):
         return self.caption or self.label or " ".join(word for word in words if word)
 
 
-def shown_from(answer: CaptionAnswer | EntailmentAnswer) -> Shown:
+def shown_from(answer: AnswerBase) -> Shown:
     """What the page shows of an answer of the service."""
     return Shown.model_validate(answer.model_dump())
 

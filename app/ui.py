@@ -15,14 +15,15 @@ from app import pictures
 from app.client import Client
 from app.controls import fetch_policies, offered
 from app.errors import ServiceError
-from app.tabs import caption, compare, entailment, search
+from app.tabs import caption, compare, entailment, search, tags
 from serve.schemas import HealthReport, ModelReport, PoliciesReport
 
 TITLE = "Offramp"
 TAGLINE = "Vision and language that stops computing as soon as the answer is there."
 HEADER = f'<header class="off-title"><h1>{TITLE}</h1><p>{TAGLINE}</p></header>'
 MAX_CONCURRENT_EVENTS = 16
-NUM_SETTINGS = 4  # that the page refreshes, one per tab
+# Of the tabs with a choice of one preset, in the order of their refreshed values.
+PRESET_TASKS = (caption.TASK, entailment.TASK, search.TASK, tags.TASK)
 
 
 def build_ui(client: Client, examples: list[Path] | None = None) -> gr.Blocks:
@@ -47,7 +48,10 @@ def build_ui(client: Client, examples: list[Path] | None = None) -> gr.Blocks:
             settings = compare.build_tab(client, report, photos)
         with gr.Tab("Search", id="search"):
             searches = search.build_tab(client, report, photos)
-        refreshed = [status, retry, captions.preset, labels.preset, settings, searches.preset]
+        with gr.Tab("Tags", id=tags.TASK):
+            words = tags.build_tab(client, report, photos)
+        controls = (captions, labels, searches, words)
+        refreshed = [status, retry, settings, *(one.preset for one in controls)]
         refresh = partial(refresh_service, client)
         page.load(refresh, None, refreshed, api_name="refresh", show_progress="hidden")
         retry.click(refresh, None, refreshed, api_visibility="private")
@@ -62,14 +66,12 @@ def refresh_service(client: Client) -> tuple[Any, ...]:
         status = status_html(client.model(), client.health())
     except ServiceError as error:
         sentence = pictures.error_html(error.message, error.request_id)
-        return sentence, gr.update(visible=True), *[gr.skip()] * NUM_SETTINGS
+        return sentence, gr.update(visible=True), *[gr.skip()] * (1 + len(PRESET_TASKS))
     return (
         status,
         gr.update(visible=False),
-        preset_update(report, caption.TASK),
-        preset_update(report, entailment.TASK),
         settings_update(report),
-        preset_update(report, search.TASK),
+        *(preset_update(report, task) for task in PRESET_TASKS),
     )
 
 

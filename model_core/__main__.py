@@ -28,12 +28,15 @@ from model_core.commands.options import (
 )
 from model_core.commands.search import add_search
 from model_core.commands.studies import add_report, add_sweep
+from model_core.commands.tags import add_tags
 from model_core.config import load_config, preset_exits
 from model_core.errors import ConfigError, InputError, OfframpError
 from model_core.evaluation.benchmark import benchmark
 from model_core.evaluation.evaluate import evaluate
+from model_core.evaluation.tags import evaluate_tags, read_tag_examples
 from model_core.preprocessing import MAX_PIXELS, decode_photo
 from model_core.request import MAX_NUM_BEAMS
+from model_core.tagging import TASK as TAGS
 from model_core.training.config import TrainConfig
 from model_core.training.heads import save_heads, trains_heads
 from model_core.training.loop import Trainer
@@ -85,6 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_retrieve(commands)
     add_judgments(commands)
     add_conformal(commands)
+    add_tags(commands)
     add_report(commands)
     _add_train(commands)
     _add_prepare(commands)
@@ -122,7 +126,7 @@ def _add_evaluate(commands: Any) -> None:
         "Quality and saved work of a policy on a split.",
         "evaluate --task caption --split val --policy balanced --json",
     )
-    add_examples(parser)
+    add_examples(parser, other_tasks=[TAGS])
     add_policy(parser)
     _add_num_beams(parser)
     parser.set_defaults(run=_evaluate)
@@ -272,6 +276,16 @@ def describe(answer: Answer) -> str:
 def _evaluate(options: argparse.Namespace) -> None:
     predictor = load_predictor(options)
     exits = preset_exits(options.policy, options.task, predictor.info.depths)
+    if options.task == TAGS:
+        if options.num_beams > 1:
+            raise InputError(
+                f"num_beams: {options.num_beams} cannot be used with task {TAGS}, which decodes "
+                "nothing; only 1 is allowed"
+            )
+        given = read_tag_examples(predictor, options.data, options.split, options.num_examples)
+        tagged = evaluate_tags(predictor, options.split, given, options.policy, exits)
+        _print_result(options, tagged)
+        return
     examples = load_examples(options, predictor)
     result = evaluate(
         predictor,

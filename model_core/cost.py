@@ -107,6 +107,11 @@ class CostModel:
             stage_ms=StageMs(request.preprocess_ms, encoded.stem_ms, encoded.encode_ms, 0.0),
         )
 
+    def photo_flops(self, depth: int) -> int:
+        """Operations of a photo in stem and encoder, ``depth`` layers deep."""
+        layer = self._flops.encoder_layer(self._config.stem.num_image_tokens)
+        return self._flops.stem() + self._flops.image_embedding() + depth * layer
+
     def _full_work(self, rows_per_step: Sequence[int]) -> DecoderWork:
         num_layers = self._config.num_decoder_layers
         return DecoderWork(
@@ -122,8 +127,7 @@ class CostModel:
     ) -> int:
         total = 0
         if request.has_image:
-            total += self._flops.stem() + self._flops.image_embedding()
-            total += image_depth * self._flops.encoder_layer(self._config.stem.num_image_tokens)
+            total += self.photo_flops(image_depth)
         if request.has_text and not encoded.text.from_cache:
             total += text_depth * self._flops.encoder_layer(len(request.text_ids))
         return total

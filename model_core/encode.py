@@ -36,6 +36,13 @@ class ScoreBoard:
             self.thresholds[row, :depth].tolist()
         )
 
+    def traces(self, depths: np.ndarray) -> tuple[ModalityTrace, ...]:
+        """The trace of each row, which left at its ``(B,)`` depth."""
+        return tuple(
+            ModalityTrace(int(depth), self.num_layers, *self.upto(row, int(depth)))
+            for row, depth in enumerate(depths)
+        )
+
     def first_decision(self, policy: ExitPolicy, rows: np.ndarray) -> int:
         """The first depth at which ``rows`` may leave, or at which the policy has to see them.
 
@@ -230,8 +237,5 @@ def encode_modality(
                 break
             hidden, rows = take_rows(hidden, staying), rows[staying]
             mask = None if mask is None else take_rows(mask, staying)
-    traces = tuple(
-        ModalityTrace(int(depth), num_layers, *board.upto(row, int(depth)))
-        for row, depth in enumerate(depths)
-    )
-    return EncodedModality(final, traces, tuple(logits.get(row) for row in range(len(traces))))
+    in_order = tuple(logits.get(row) for row in range(len(depths)))
+    return EncodedModality(final, board.traces(depths), in_order)

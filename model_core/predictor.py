@@ -13,17 +13,15 @@ from torch import Tensor
 from model_core.checkpoint import LoadedCheckpoint, load_checkpoint
 from model_core.config import Depths, ExitConfig, TaskConfig
 from model_core.errors import ConfigError, InputError
+from model_core.exit_checks import check_depths, check_exits
 from model_core.generate import Slots
-from model_core.heads_file import heads_file
 from model_core.packed_weights import AUTO, pack_weights, resolve_weights
-from model_core.policies import ExitSite, FixedDepthPolicy, NeverPolicy
-from model_core.policy_heads import HEADS
+from model_core.policies import NeverPolicy
 from model_core.preprocessing import PREPROCESSING_VERSION, prepare_pixels
 from model_core.request import (
     EMBEDDING_TASK,
     MAX_LENGTH_PENALTY,
     MAX_NUM_BEAMS,
-    TAGS_TASK,
     Request,
     Wanted,
 )
@@ -179,7 +177,7 @@ class Predictor:
         """
         started = time.perf_counter()
         task_config = self._task(task)
-        self._check_exits(exits)
+        check_exits(exits, self.model.config, list(self.model.policy_heads))
         limit = task_config.max_new_tokens
         if max_new_tokens is not None and not 1 <= max_new_tokens <= limit:
             raise InputError(f"max_new_tokens: {max_new_tokens} must be between 1 and {limit}")
@@ -218,7 +216,7 @@ class Predictor:
         """
         started = time.perf_counter()
         self.check_poolers()
-        self._check_exits(exits)
+        check_exits(exits, self.model.config, list(self.model.policy_heads))
         text_ids: list[int] = []
         pixels = features = None
         if isinstance(content, str):
@@ -287,7 +285,7 @@ class Predictor:
         """
         started = time.perf_counter()
         tag_heads_of(self.model)
-        self._check_depths(exits)
+        check_depths(exits, self.model.config)
         if isinstance(photo, Tensor):
             return TagRequest(None, exits, features=photo)
         pixels = prepare_pixels(photo, self.model.config.stem.image_size)
@@ -309,34 +307,6 @@ class Predictor:
             InputError: As for ``tag_request``.
         """
         return self.tagger.answer([self.tag_request(photo, exits) for photo in photos])
-
-    def _check_exits(self, exits: ExitConfig) -> None:
-        if exits.image.needs_features:
-            raise InputError(
-                f"{ExitSite.IMAGE}: policy '{exits.image.kind}' reads an exit head, which the "
-                f"image has for task {TAGS_TASK} alone; use never, fixed_depth or similarity"
-            )
-        self._check_depths(exits)
-        for site in ExitSite:
-            kind = getattr(exits, site.value).learned_kind
-            if kind is not None and kind not in self.model.policy_heads:
-                raise InputError(
-                    f"{site}: policy '{kind}' needs learned heads ({heads_file(kind)}), which this "
-                    f"checkpoint does not have; {HEADS[kind].command} makes them"
-                )
-
-    def _check_depths(self, exits: ExitConfig) -> None:
-        config = self.model.config
-        for site in ExitSite:
-            policy = getattr(exits, site.value)
-            is_decoder = site is ExitSite.DECODER
-            limit = config.num_decoder_layers if is_decoder else config.num_encoder_layers
-            if isinstance(policy, FixedDepthPolicy) and policy.depth > limit:
-                raise InputError(f"{site}.depth: {policy.depth} exceeds the model's {limit} layers")
-            if policy.min_depth > limit:
-                raise InputError(
-                    f"{site}.min_depth: {policy.min_depth} exceeds the model's {limit} layers"
-                )
 
     def encode(self, requests: Sequence[Request]) -> list[EncodedRequest]:
         """What the encoder makes of a batch, in order; for answers that need no decoder."""

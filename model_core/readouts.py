@@ -15,6 +15,7 @@ from model_core.evaluation.flops import FlopModel
 from model_core.model import Backbone
 from model_core.policies import ExitPolicy
 from model_core.request import Request, Wanted
+from model_core.tag_heads import TagHeads
 from model_core.types import Modality, ModalityTrace
 
 
@@ -90,8 +91,12 @@ def _tag_fields(backbone: Backbone, shares: Tensor, depth: int) -> dict[str, Any
 def _tag_flops(
     backbone: Backbone, _: FlopModel, __: Request, policy: ExitPolicy, depth: int
 ) -> int:
-    heads = backbone.tag_heads
-    assert heads is not None
+    assert backbone.tag_heads is not None
+    return tag_flops(backbone.tag_heads, policy, depth)
+
+
+def tag_flops(heads: TagHeads, policy: ExitPolicy, depth: int) -> int:
+    """Operations of the heads that are read for a photo that left at ``depth``."""
     return sum(heads.flops(number) for number in heads_read(policy, depth))
 
 

@@ -12,7 +12,10 @@ from torch import Tensor
 from model_core.config import ExitConfig
 from model_core.cost import CostModel
 from model_core.errors import InputError
+from model_core.evaluation.flops import stem_flops
 from model_core.model import UnifiedModel
+from model_core.policies import ExitPolicy
+from model_core.readouts import tag_flops
 from model_core.request import TAGS_TASK, Request, Wanted
 from model_core.request_encoder import RequestEncoder
 from model_core.tag_heads import TagHeads
@@ -93,6 +96,15 @@ class Tagger:
             image=answer.trace.encoder.image,
             cost=answer.trace.cost,
         )
+
+    @property
+    def stem_flops(self) -> int:
+        """Operations of the stem for a photo, the part that no policy changes."""
+        return stem_flops(self._model.config.stem)
+
+    def photo_flops(self, policy: ExitPolicy, depth: int) -> int:
+        """Operations for a photo that ``policy`` let leave at ``depth``, from its pixels on."""
+        return self._costs.photo_flops(depth) + tag_flops(self.heads, policy, depth)
 
 
 def tag_heads_of(model: UnifiedModel) -> TagHeads:

@@ -20,8 +20,10 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from model_core.errors import InputError
-from model_core.request import EMBEDDING_TASK
+from model_core.request import EMBEDDING_TASK, TAGS_TASK
+from model_core.tagging import chosen_words
 from serve import schemas
+from serve.cache import CachedAnswer
 from serve.errors import (
     HTTP_CODES,
     InvalidInputError,
@@ -131,6 +133,7 @@ class ModelRoutes:
             (self.entailment, schemas.EntailmentRequest, schemas.EntailmentAnswer),
             (self.compare, schemas.CompareRequest, schemas.CompareAnswer),
             (self.embed, schemas.EmbedRequest, schemas.EmbedAnswer),
+            (self.tags, schemas.TagsRequest, schemas.TagsAnswer),
         )
         for handler, body, answer in posts:
             router.add_api_route(
@@ -185,6 +188,14 @@ class ModelRoutes:
         served = await _ask(self._service, request, question, policy)
         common = _common(self._service, request, served)
         return _as_json(schemas.EmbedAnswer(embedding=served.content.embedding, **common))
+
+    async def tags(self, request: Request) -> Response:
+        """Words for what a photo shows, and after how many layers they were there."""
+        upload = await read_upload(request, schemas.TagsRequest, self._max_upload_bytes)
+        policy = self._service.policies.choose(upload.fields.policy, TAGS_TASK)
+        question = await self._service.tags_question(upload.photo)
+        served = await _ask(self._service, request, question, policy)
+        return _as_json(_tags(served.content, _common(self._service, request, served)))
 
     async def model(self) -> Response:
         """Which weights answer, and what they take."""
@@ -280,6 +291,14 @@ def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
 
 def _words(answer: DecodedAnswer) -> str:
     return answer.caption if isinstance(answer, schemas.CaptionAnswer) else answer.label
+
+
+def _tags(content: CachedAnswer, common: dict[str, Any]) -> schemas.TagsAnswer:
+    shares, threshold = content.probabilities, content.threshold
+    assert threshold is not None
+    chosen = chosen_words(tuple(shares), tuple(shares.values()), threshold)
+    words = [schemas.TagWord.model_validate(word) for word in chosen]
+    return schemas.TagsAnswer(words=words, probabilities=shares, threshold=threshold, **common)
 
 
 def _common(service: Service, request: Request, served: ServedAnswer) -> dict[str, Any]:

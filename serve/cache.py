@@ -23,6 +23,7 @@ from model_core.policies import ExitSite, NeverPolicy
 from model_core.types import Answer
 from serve import schemas
 from serve.cache_backends import CacheBackend, MemoryBackend, RedisBackend
+from serve.rules import WireModel
 from serve.settings import ServeSettings
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ RETRY_AFTER_S = 1.0
 BackendName = Literal["redis", "embedded", "memory", "off"]
 
 
-class CachedAnswer(schemas.WireModel):
+class CachedAnswer(WireModel):
     """What is kept of an answer; the policy and the ids belong to the request."""
 
     format_version: Literal[1] = 1
@@ -41,6 +42,7 @@ class CachedAnswer(schemas.WireModel):
     text: str
     probabilities: dict[str, float]
     trace: schemas.ExitTrace
+    threshold: float | None = None
     embedding: list[float] = Field(default_factory=list)
 
     @classmethod
@@ -51,6 +53,7 @@ class CachedAnswer(schemas.WireModel):
             text=answer.text,
             probabilities=dict(answer.probabilities),
             trace=schemas.ExitTrace.model_validate(answer.trace),
+            threshold=answer.threshold,
             embedding=list(answer.embedding),
         )
 

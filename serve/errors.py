@@ -21,23 +21,38 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ValidationError
 
 from serve import schemas
+from serve.rules import (
+    ClassifierRule,
+    ConfidenceRule,
+    EntropyRule,
+    ExitRules,
+    FixedDepthRule,
+    JeiDnnRule,
+    MarginRule,
+    NeverRule,
+    PalbertRule,
+    PatienceRule,
+    ShallowExitRule,
+    SimilarityRule,
+    ThresholdDecay,
+)
 
 VALUE_CHARS = 80
 
 _PARENTS: dict[str, type[BaseModel]] = {
-    "ExitRules": schemas.ExitRules,
-    "never": schemas.NeverRule,
-    "fixed_depth": schemas.FixedDepthRule,
-    "similarity": schemas.SimilarityRule,
-    "classifier": schemas.ClassifierRule,
-    "confidence": schemas.ConfidenceRule,
-    "entropy": schemas.EntropyRule,
-    "margin": schemas.MarginRule,
-    "patience": schemas.PatienceRule,
-    "shallow_exit": schemas.ShallowExitRule,
-    "palbert": schemas.PalbertRule,
-    "jei_dnn": schemas.JeiDnnRule,
-    "decay": schemas.ThresholdDecay,
+    "ExitRules": ExitRules,
+    "never": NeverRule,
+    "fixed_depth": FixedDepthRule,
+    "similarity": SimilarityRule,
+    "classifier": ClassifierRule,
+    "confidence": ConfidenceRule,
+    "entropy": EntropyRule,
+    "margin": MarginRule,
+    "patience": PatienceRule,
+    "shallow_exit": ShallowExitRule,
+    "palbert": PalbertRule,
+    "jei_dnn": JeiDnnRule,
+    "decay": ThresholdDecay,
 }
 _UNION_TAGS = frozenset(_PARENTS) - {"decay"} | {"str"}
 

@@ -39,6 +39,7 @@ WireRequest = TypeVar(
     schemas.EntailmentRequest,
     schemas.CompareRequest,
     schemas.EmbedRequest,
+    schemas.TagsRequest,
 )
 
 

@@ -20,6 +20,7 @@ _REQUESTS: tuple[type[BaseModel], ...] = (
     schemas.EntailmentRequest,
     schemas.CompareRequest,
     schemas.EmbedRequest,
+    schemas.TagsRequest,
 )
 _PHOTO = "data:image/jpeg;base64,/9j/4AAQSkZJRg..."
 _EXAMPLES: dict[type[BaseModel], dict[str, dict[str, Any]]] = {
@@ -55,6 +56,13 @@ _EXAMPLES: dict[type[BaseModel], dict[str, dict[str, Any]]] = {
     schemas.EmbedRequest: {
         "photo": {"image": _PHOTO, "policy": "balanced"},
         "text": {"text": "a dog in the snow", "policy": "balanced"},
+    },
+    schemas.TagsRequest: {
+        "preset": {"image": _PHOTO, "policy": "full"},
+        "confidence": {
+            "image": _PHOTO,
+            "policy": {"image": {"kind": "confidence", "threshold": 0.6}},
+        },
     },
 }
 

@@ -15,10 +15,13 @@ from model_core.config import (
     preset_names,
 )
 from model_core.errors import ConfigError
+from model_core.exit_checks import check_image_head
 from model_core.policies import POLICIES, ExitSite, FixedDepthPolicy
 from model_core.policy_heads import usable_kinds
+from model_core.request import TAGS_TASK
 from serve import schemas
 from serve.errors import InvalidInputError, describe_value
+from serve.rules import ExitRules, PolicyChoice
 
 
 @dataclass(frozen=True)
@@ -71,16 +74,21 @@ class PolicyBook:
         self._preset(name)
         self._default = name
 
-    def choose(self, choice: schemas.PolicyChoice | None, task: str) -> ChosenPolicy:
+    def choose(self, choice: PolicyChoice | None, task: str) -> ChosenPolicy:
         """The exits that a request asks for.
 
         Raises:
             InvalidInputError: No such preset, or rules that the model cannot follow.
+            InputError: A rule of the image that only tags have, for another task.
         """
-        if isinstance(choice, schemas.ExitRules):
-            return ChosenPolicy(None, self._parse_rules(choice))
-        name = self._default if choice is None else choice
-        return ChosenPolicy(name, self._exits(self._preset(name), task))
+        if isinstance(choice, ExitRules):
+            chosen = ChosenPolicy(None, self._parse_rules(choice))
+        else:
+            name = self._default if choice is None else choice
+            chosen = ChosenPolicy(name, self._exits(self._preset(name), task))
+        if task != TAGS_TASK:
+            check_image_head(chosen.exits)
+        return chosen
 
     def report(self, tasks: list[str]) -> schemas.PoliciesReport:
         """Every preset with its rules per task."""
@@ -106,7 +114,7 @@ class PolicyBook:
                 f"{', '.join(self._presets)}, or spell the rules out"
             ) from None
 
-    def _parse_rules(self, rules: schemas.ExitRules) -> ExitConfig:
+    def _parse_rules(self, rules: ExitRules) -> ExitConfig:
         try:
             exits = parse_config(rules.model_dump(mode="json"), ExitConfig, source="policy")
         except ConfigError as error:
@@ -125,6 +133,6 @@ class PolicyBook:
         return exits
 
 
-def to_rules(exits: ExitConfig) -> schemas.ExitRules:
+def to_rules(exits: ExitConfig) -> ExitRules:
     """The wire form of exits."""
-    return schemas.ExitRules.model_validate(exits.model_dump(mode="json"))
+    return ExitRules.model_validate(exits.model_dump(mode="json"))

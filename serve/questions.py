@@ -13,7 +13,7 @@ from PIL import Image
 
 from model_core.config import ExitConfig
 from model_core.policies import ExitSite
-from model_core.request import EMBEDDING_TASK
+from model_core.request import EMBEDDING_TASK, TAGS_TASK
 
 
 class PredictorLike(Protocol):
@@ -31,6 +31,8 @@ class PredictorLike(Protocol):
     ) -> Any: ...
 
     def embedding_request(self, content: Image.Image | str, exits: ExitConfig) -> Any: ...
+
+    def tag_request(self, photo: Image.Image, exits: ExitConfig) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -146,3 +148,25 @@ class EmbeddingQuestion(Question):
     def prepare(self, predictor: PredictorLike, exits: ExitConfig) -> Any:
         content = self.content if isinstance(self.content, str) else self.content.image
         return predictor.embedding_request(content, exits)
+
+
+@dataclass(frozen=True)
+class TagsQuestion(Question):
+    """Which of the model's words a photo shows."""
+
+    photo: Photo
+
+    @property
+    def task(self) -> str:
+        return TAGS_TASK
+
+    @property
+    def pixels(self) -> str | None:
+        return self.photo.digest
+
+    @property
+    def sites(self) -> tuple[ExitSite, ...]:
+        return (ExitSite.IMAGE,)
+
+    def prepare(self, predictor: PredictorLike, exits: ExitConfig) -> Any:
+        return predictor.tag_request(self.photo.image, exits).as_request()

@@ -16,7 +16,7 @@ from PIL import Image
 
 from model_core.config import ExitConfig, TaskConfig
 from model_core.preprocessing import decode_photo
-from model_core.request import EMBEDDING_TASK
+from model_core.request import EMBEDDING_TASK, TAGS_TASK
 from serve import questions, schemas
 from serve.cache import CachedAnswer, KeyParts, ResultCache, cache_key, hash_pixels, normalise_text
 from serve.engine import Engine
@@ -24,7 +24,7 @@ from serve.errors import DeadlineExceededError, InvalidInputError
 from serve.flight import SingleFlight
 from serve.metrics import ServiceMetrics
 from serve.policy_book import ChosenPolicy, PolicyBook
-from serve.questions import DecodedQuestion, EmbeddingQuestion, Photo, Question
+from serve.questions import DecodedQuestion, EmbeddingQuestion, Photo, Question, TagsQuestion
 from serve.settings import ServeSettings
 
 logger = logging.getLogger(__name__)
@@ -63,6 +63,8 @@ class ModelInfoLike(Protocol):
     def learned_kinds(self) -> Sequence[str]: ...
     @property
     def embedding_size(self) -> int: ...
+    @property
+    def tags(self) -> Sequence[str]: ...
 
 
 class PredictorLike(questions.PredictorLike, Protocol):
@@ -146,6 +148,14 @@ class Service:
             raise InvalidInputError(f"text: must hold a sentence (got {text!r})")
         return EmbeddingQuestion(sentence)
 
+    async def tags_question(self, photo: bytes) -> TagsQuestion:
+        """A question for the words of a photo.
+
+        Raises:
+            InputError: The photo cannot be used.
+        """
+        return TagsQuestion(await self._in_worker(lambda: self._decode(photo)))
+
     async def answer(
         self, question: Question, policy: ChosenPolicy, is_cached: bool = True
     ) -> ServedAnswer:
@@ -184,6 +194,8 @@ class Service:
         if self.info.embedding_size:
             contents: tuple[Image.Image | str, ...] = (grey, "a photo")
             requests += [self._predictor.embedding_request(one, ExitConfig()) for one in contents]
+        if self.info.tags:
+            requests.append(self._predictor.tag_request(grey, ExitConfig()).as_request())
         for request in requests:
             self.engine.submit(request).result(timeout=timeout_s)
         seconds = time.monotonic() - started
@@ -192,7 +204,8 @@ class Service:
     @property
     def tasks(self) -> list[str]:
         """What the model can be asked, those that need no decoder included."""
-        return [*self.info.tasks, *([EMBEDDING_TASK] if self.info.embedding_size else [])]
+        has = {EMBEDDING_TASK: self.info.embedding_size, TAGS_TASK: self.info.tags}
+        return [*self.info.tasks, *(name for name, found in has.items() if found)]
 
     async def aclose(self) -> None:
         """Stops the engine and the cache; what was admitted is finished first."""

@@ -26,6 +26,8 @@ def random_tag_heads(
     with torch.no_grad():
         for value in heads.parameters():
             value.normal_(std=0.6, generator=generator)
+        for output in heads.outputs:
+            output.bias -= 1.5  # most words are absent, so that no photo is sure of its answer
         for module in heads.modules():
             if isinstance(module, nn.BatchNorm2d):
                 assert module.running_mean is not None and module.running_var is not None

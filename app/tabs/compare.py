@@ -48,7 +48,7 @@ def build_tab(
                 elem_classes="off-presets",
             )
             with gr.Accordion("Own thresholds", open=False):
-                own = build_own_controls(report)
+                own = build_own_controls(report, TASKS[0])
             button = gr.Button("Compare", variant="primary", elem_id="compare-run")
     cards = gr.HTML(EMPTY, apply_default_css=False, elem_id="compare-cards")
     bars = gr.Plot(show_label=False, visible=False, elem_id="compare-bars")

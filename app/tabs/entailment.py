@@ -11,7 +11,11 @@ from app.controls import PolicyControls, build_controls, policy_choice
 from app.panel import build_panel, guarded
 from app.photos import build_photo, read_photo
 from app.state import Shown, shown_from
-from serve.schemas import EntailmentRequest, PoliciesReport, PolicyChoice
+from serve.rules import PolicyChoice
+from serve.schemas import (
+    EntailmentRequest,
+    PoliciesReport,
+)
 
 TASK = "entailment"
 

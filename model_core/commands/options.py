@@ -58,9 +58,11 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_examples(parser: argparse.ArgumentParser, split: str = "test") -> None:
-    """What a measurement runs on; ``split`` is the default."""
-    parser.add_argument("--task", choices=("caption", "entailment"), required=True)
+def add_examples(
+    parser: argparse.ArgumentParser, split: str = "test", other_tasks: Sequence[str] = ()
+) -> None:
+    """What a measurement runs on; ``split`` is the default, ``other_tasks`` are allowed too."""
+    parser.add_argument("--task", choices=("caption", "entailment", *other_tasks), required=True)
     parser.add_argument("--split", default=split, choices=("train", "val", "test"))
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA, metavar="DIR")
     parser.add_argument("--num-examples", type=positive, help="the first N only")

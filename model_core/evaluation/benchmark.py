@@ -20,7 +20,7 @@ from rich.progress import Progress
 
 from model_core.config import ExitConfig
 from model_core.evaluation.evaluate import saving
-from model_core.evaluation.examples import Example, batches, make_request
+from model_core.evaluation.examples import Example, Item, batches, make_request
 from model_core.evaluation.metrics import relative_saving
 from model_core.generate import Slots
 from model_core.predictor import Predictor, answer_all
@@ -117,7 +117,7 @@ def benchmark(
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for size in batch_sizes:
-            runs = _whole_batches(examples, size)
+            runs = whole_batches(examples, size)
             bar = progress.add_task(f"batch size {size}", total=len(runs))
             slots = predictor.new_slots(size)
             _run_batch(predictor, slots, task, runs[0], exits[REFERENCE_POLICY])  # warm-up
@@ -134,7 +134,8 @@ def benchmark(
     return Benchmark(rows, conditions(predictor, task, len(examples)))
 
 
-def _whole_batches(examples: Sequence[Example], size: int) -> list[Sequence[Example]]:
+def whole_batches(examples: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    """Batches of one size, at least ``MIN_BATCHES`` of them: few examples come again."""
     count = len(examples) // size
     rounds = math.ceil(MIN_BATCHES / count)
     return list(batches(examples[: count * size], size)) * rounds
@@ -177,7 +178,7 @@ def _synchronize(predictor: Predictor) -> None:
 
 
 def _row(name: str, size: int, samples: Samples, reference: Samples) -> BenchmarkRow:
-    ms, core = _spread(samples.ms), _spread(samples.ms_without_stem)
+    ms, core = spread_of(samples.ms), spread_of(samples.ms_without_stem)
     counted = saving(samples.answers)
     return BenchmarkRow(
         name,
@@ -187,15 +188,16 @@ def _row(name: str, size: int, samples: Samples, reference: Samples) -> Benchmar
         BenchmarkSaving(
             layers=counted.layers,
             flops=counted.flops,
-            wall=relative_saving(ms.median, _spread(reference.ms).median),
+            wall=relative_saving(ms.median, spread_of(reference.ms).median),
             wall_without_stem=relative_saving(
-                core.median, _spread(reference.ms_without_stem).median
+                core.median, spread_of(reference.ms_without_stem).median
             ),
         ),
     )
 
 
-def _spread(values: Sequence[float]) -> Spread:
+def spread_of(values: Sequence[float]) -> Spread:
+    """Median and the percentiles 10 and 90."""
     low, median, high = np.percentile(values, [10, 50, 90]).tolist()
     return Spread(median=median, p10=low, p90=high)
 

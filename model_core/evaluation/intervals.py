@@ -47,6 +47,13 @@ class MetricStatistics(NamedTuple):
         return self.combine(weights @ self.of_examples)
 
 
+class Draws(NamedTuple):
+    """A metric on all examples, and ``(R,)`` on each resample."""
+
+    value: float
+    resampled: np.ndarray
+
+
 class MetricEstimate(BaseModel):
     """A metric, its interval, and its difference to full depth on the same photos.
 
@@ -66,16 +73,22 @@ def estimate(
     given: MetricStatistics, full: MetricStatistics, weights: np.ndarray
 ) -> MetricEstimate:
     """``given`` beside ``full``, over ``(R, N)`` weights of ``resample_weights``."""
-    values = given.resampled(weights)
-    differences = values - full.resampled(weights)
+    return estimate_of_draws(
+        Draws(given.value(), given.resampled(weights)), Draws(full.value(), full.resampled(weights))
+    )
+
+
+def estimate_of_draws(given: Draws, full: Draws) -> MetricEstimate:
+    """``given`` beside ``full``, on the same resamples."""
+    differences = given.resampled - full.resampled
     tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
-    low, high = np.quantile(values, tails).tolist()
+    low, high = np.quantile(given.resampled, tails).tolist()
     difference_low, difference_high = np.quantile(differences, tails).tolist()
     return MetricEstimate(
-        value=given.value(),
+        value=given.value,
         low=low,
         high=high,
-        difference=given.value() - full.value(),
+        difference=given.value - full.value,
         difference_low=difference_low,
         difference_high=difference_high,
     )

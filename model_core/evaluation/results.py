@@ -16,9 +16,9 @@ from model_core.evaluation.points import FULL
 SCHEMA_VERSION = 2
 PROJECT = Path(__file__).resolve().parents[2]
 MEASURED_CODE = ("model_core", "configs")  # what figures depend on
-JUDGMENTS, RETRIEVAL, CONFORMAL = "judgments", "retrieval", "conformal"
+JUDGMENTS, RETRIEVAL, CONFORMAL, TAGS = "judgments", "retrieval", "conformal", "tags"
 TUNING = "tuning"  # folder of the sweeps that settings are chosen on
-NO_SWEEPS = (JUDGMENTS, RETRIEVAL, CONFORMAL)  # files that stand beside those of sweeps
+NO_SWEEPS = (JUDGMENTS, RETRIEVAL, CONFORMAL, TAGS)  # files that stand beside those of sweeps
 
 
 @dataclass(frozen=True)

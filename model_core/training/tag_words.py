@@ -97,13 +97,15 @@ def plural_forms(word: str) -> set[str]:
 def merged_forms(words: Iterable[str]) -> dict[str, str]:
     """Form -> word, for each of ``words`` and its plural, which counts as the word itself.
 
-    A plural that is among ``words`` beside its singular is merged too.
+    A plural that is among ``words`` beside its singular is merged too. Where a form is the plural
+    of several words (puppies: puppy, and puppie, which some people write), the first one has it.
     """
     known = list(words)
-    merged = {word: word for word in known}
+    singulars: dict[str, str] = {}
     for word in known:
-        merged |= dict.fromkeys(plural_forms(word) - FUNCTION_WORDS, word)
-    return merged
+        for form in plural_forms(word) - FUNCTION_WORDS:
+            singulars.setdefault(form, word)
+    return {word: word for word in known} | singulars
 
 
 def is_tag(word: str) -> bool:
@@ -120,7 +122,8 @@ def choose_words(photos: Sequence[Sequence[str]], num_words: int) -> tuple[str, 
         num_words: How many; fewer when the captions have no more.
     """
     counted = [[caption_words(caption) for caption in captions] for captions in photos]
-    forms = merged_forms({word for photo in counted for words in photo for word in words})
+    raw = Counter(word for photo in counted for words in photo for word in sorted(words))
+    forms = merged_forms(word for word, _ in raw.most_common())
     frequency: Counter[str] = Counter()
     for photo in counted:
         frequency.update(word for word in _agreed(photo, forms) if is_tag(word))

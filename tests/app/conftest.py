@@ -18,6 +18,7 @@ ROUTES = {
     "/v1/entailment": "entailment",
     "/v1/compare": "compare",
     "/v1/embed": "embed",
+    "/v1/tags": "tags",
     "/v1/model": "model",
     "/v1/policies": "policies",
     "/healthz": "health",

@@ -15,14 +15,16 @@ from app.controls import (
     rule_kinds,
 )
 from app.errors import InputError
-from serve.schemas import (
+from serve.rules import (
     ConfidenceRule,
     ExitRules,
     FixedDepthRule,
     NeverRule,
     PatienceRule,
-    PoliciesReport,
     SimilarityRule,
+)
+from serve.schemas import (
+    PoliciesReport,
 )
 
 
@@ -46,21 +48,30 @@ def test_service_that_is_down_leaves_own_thresholds(down_client: Client) -> None
     assert presets.default is None
 
 
+def test_confidence_at_the_image_is_offered_for_tags_alone() -> None:
+    assert rule_kinds("image", "tags") == [*rule_kinds("image", "caption"), "confidence"]
+    assert rule_kinds("text", "tags") == rule_kinds("text", "caption")
+
+
 def test_rule_kinds_are_those_of_the_wire_format() -> None:
-    assert rule_kinds("image") == ["never", "fixed_depth", "similarity"]
-    assert rule_kinds("decoder") == [
+    assert rule_kinds("image", "caption") == ["never", "fixed_depth", "similarity"]
+    assert rule_kinds("decoder", "caption") == [
         *("never", "fixed_depth", "similarity", "classifier", "confidence"),
         *("entropy", "margin", "patience", "shallow_exit", "palbert", "jei_dnn"),
     ]
 
 
 def test_rule_that_the_model_has_no_heads_for_is_not_offered(policies: PoliciesReport) -> None:
-    assert offered_kinds(policies, "decoder") == [
+    assert offered_kinds(policies, "decoder", "caption") == [
         *("never", "fixed_depth", "similarity", "confidence")
     ]
-    able = policies.model_copy(update={"kinds": rule_kinds("decoder")})
-    assert offered_kinds(able, "decoder") == offered_kinds(None, "decoder") == rule_kinds("decoder")
-    assert offered_kinds(able, "image") == rule_kinds("image")
+    able = policies.model_copy(update={"kinds": rule_kinds("decoder", "caption")})
+    assert (
+        offered_kinds(able, "decoder", "caption")
+        == offered_kinds(None, "decoder", "caption")
+        == rule_kinds("decoder", "caption")
+    )
+    assert offered_kinds(able, "image", "caption") == rule_kinds("image", "caption")
 
 
 def test_own_values_become_rules(own_values: tuple[Any, ...]) -> None:

@@ -12,7 +12,13 @@ from app.exits import (
     score_sites,
     total_ms,
 )
-from serve.schemas import CaptionAnswer, DecoderTrace, ExitRules, ModalityTrace, TokenTrace
+from serve.rules import ExitRules
+from serve.schemas import (
+    CaptionAnswer,
+    DecoderTrace,
+    ModalityTrace,
+    TokenTrace,
+)
 
 RAN, CAUGHT_UP, NEVER = CellState.RAN, CellState.CAUGHT_UP, CellState.NEVER
 

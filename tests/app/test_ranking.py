@@ -11,7 +11,11 @@ from app.client import Client
 from app.errors import InputError, ServiceError
 from app.ranking import PhotoKey, cosine, rank_photos
 from app.tabs import search
-from serve.schemas import EmbedAnswer, ExitRules, ModalityTrace
+from serve.rules import ExitRules
+from serve.schemas import (
+    EmbedAnswer,
+    ModalityTrace,
+)
 from tests.app.conftest import read
 
 MakeClient = Callable[[Callable[[httpx.Request], httpx.Response]], Client]

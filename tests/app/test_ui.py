@@ -69,6 +69,7 @@ async def test_every_public_event_has_a_name(client: Client) -> None:
         "entailment",
         "compare",
         "search",
+        "tags",
         "refresh",
         "caption_explain_stop",
         "caption_open_trace",
@@ -82,14 +83,14 @@ async def test_page_builds_while_the_service_is_down(down_client: Client) -> Non
     status, retry, *choices = refresh_service(down_client)
     assert "does not answer" in status
     assert retry["visible"] is True
-    assert len(choices) == 4
+    assert len(choices) == 5
 
 
 async def test_asking_again_heals_the_page(client: Client) -> None:
-    status, retry, captions, labels, settings, searches = refresh_service(client)
+    status, retry, settings, *presets = refresh_service(client)
     assert "28 M parameters" in status
     assert retry["visible"] is False
-    assert captions["value"] == labels["value"] == searches["value"] == "balanced"
+    assert [preset["value"] for preset in presets] == ["balanced"] * 4
     assert settings["value"] == ["full", "balanced"]
 
 
@@ -97,4 +98,4 @@ async def test_photo_goes_to_the_service_as_it_was_uploaded(client: Client) -> N
     blocks = build_ui(client).blocks.values()
     photos = [block for block in blocks if isinstance(block, gr.Image) and block.elem_id]
     sent = [photo.preprocess(gr.data_classes.ImageData(path="/a/photo.png")) for photo in photos]
-    assert sent == ["/a/photo.png"] * 3
+    assert sent == ["/a/photo.png"] * 4

@@ -1,10 +1,16 @@
 """Encoder exits of single rows: who leaves where, and that padding does not matter."""
 
+import pytest
 import torch
 from torch import Tensor
 
-from model_core.encode import encode_modality
-from model_core.policies import FixedDepthPolicy, NeverPolicy, SimilarityPolicy
+from model_core.encode import EncodedModality, encode_modality
+from model_core.policies import (
+    ConfidencePolicy,
+    FixedDepthPolicy,
+    NeverPolicy,
+    SimilarityPolicy,
+)
 
 
 def add_one(layer: int, hidden: Tensor, mask: Tensor | None) -> Tensor:
@@ -44,3 +50,51 @@ def test_similarity_ignores_padding() -> None:
     encoded = encode_modality(spoil_padding, 4, embedded, mask, [SimilarityPolicy(threshold=0.999)])
     assert encoded.traces[0].depth == 1
     assert encoded.traces[0].scores == (1.0,)
+
+
+class CountingHead:
+    """Log odds that tell depth and state, and a record of the states read at each depth."""
+
+    def __init__(self) -> None:
+        self.read: list[tuple[int, float]] = []
+
+    def features(self, depth: int, states: Tensor) -> Tensor:
+        self.read += [(depth, value) for value in states[:, 0, 0].tolist()]
+        return states.mean(dim=1)
+
+    def logits(self, depth: int, features: Tensor) -> Tensor:
+        return torch.stack([features[:, 0] - 2, torch.full_like(features[:, 0], -9.0)], dim=1)
+
+
+def first_logits(encoded: EncodedModality) -> list[float | None]:
+    return [None if row is None else float(row[0]) for row in encoded.logits]
+
+
+def test_head_answers_where_a_row_leaves_and_nothing_is_read_twice() -> None:
+    head = CountingHead()
+    # States grow by one a layer; the confident row is sure enough at state 4, its third depth.
+    embedded = torch.tensor([0.5, 1.0, 3.0])[:, None, None].expand(3, 2, 4)
+    policies = [FixedDepthPolicy(depth=2), ConfidencePolicy(threshold=0.9), NeverPolicy()]
+    encoded = encode_modality(add_one, 4, embedded, None, policies, head)
+    assert [trace.depth for trace in encoded.traces] == [2, 3, 4]
+    assert first_logits(encoded) == [0.5, 2.0, 5.0]
+    assert head.read == [(1, 2.0), (2, 2.5), (2, 3.0), (3, 4.0), (4, 7.0)]
+
+
+def test_head_is_read_for_the_rows_that_have_it_alone() -> None:
+    head = CountingHead()
+    embedded = torch.tensor([0.5, 1.0, 3.0])[:, None, None].expand(3, 2, 4)
+    policies = [FixedDepthPolicy(depth=2)] * 3
+    encoded = encode_modality(add_one, 4, embedded, None, policies, head, [True, False, True])
+    assert first_logits(encoded) == [0.5, None, 3.0]
+    assert head.read == [(2, 2.5), (2, 5.0)]
+    confident = [ConfidencePolicy(threshold=0.5)] * 3
+    with pytest.raises(ValueError, match="this exit site has no head"):
+        encode_modality(add_one, 4, embedded, None, confident, head, [True, False, True])
+
+
+def test_without_a_head_there_are_no_logits_and_none_can_be_read() -> None:
+    embedded = torch.zeros(1, 2, 4)
+    assert encode_modality(add_one, 2, embedded, None, [NeverPolicy()]).logits == (None,)
+    with pytest.raises(ValueError, match="this exit site has no head"):
+        encode_modality(add_one, 2, embedded, None, [ConfidencePolicy(threshold=0.5)])

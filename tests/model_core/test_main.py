@@ -11,6 +11,7 @@ from model_core.evaluation.report import BEGIN, END
 from model_core.policies import NeverPolicy
 from tests.model_core.evaluation.invented import write_ratings
 from tests.tiny import photo
+from tests.tiny_tags import write_tagging_checkpoint
 
 
 @pytest.fixture
@@ -367,3 +368,57 @@ def test_search_without_poolers_or_photos_is_one_sentence(
     assert "tiny has no poolers" in capsys.readouterr().err
     assert main([*command, "--checkpoint", str(pooled_checkpoint)]) == 1
     assert "holds no photo" in capsys.readouterr().err
+
+
+def test_tags_are_evaluated(
+    capsys: pytest.CaptureFixture[str], tagging_checkpoint: Path, data_folder: Path
+) -> None:
+    arguments = ["evaluate", "--task", "tags", "--data", str(data_folder)]
+    arguments += ["--checkpoint", str(tagging_checkpoint)]
+    result = run_json(capsys, *arguments)
+    assert (result["task"], result["num_examples"], result["mean_depth"]) == ("tags", 6, 4.0)
+    # "grass" is the only word that two captions share, and every photo has it
+    assert isinstance(result["metrics"], dict)
+    assert result["metrics"]["map"] == 1.0
+    assert main([*arguments, "--num-beams", "2"]) == 1
+    assert "num_beams: 2 cannot be used with task tags" in capsys.readouterr().err
+
+
+def test_tags_of_two_models_are_measured_under_every_setting(
+    capsys: pytest.CaptureFixture[str],
+    tagging_checkpoint: Path,
+    pooled_checkpoint: Path,
+    data_folder: Path,
+    tmp_path: Path,
+) -> None:
+    arguments = ["tags", "--data", str(data_folder), "--checkpoint", str(tagging_checkpoint)]
+    other = ["--compare", f"other={tagging_checkpoint}", "--batch-sizes", "", "--out"]
+    result = run_json(capsys, *arguments, *other, str(tmp_path))
+    assert json.loads((tmp_path / "tags.json").read_text()) == result
+    assert isinstance(result["models"], dict)
+    assert list(result["models"]) == ["heterogeneous", "other"]
+    assert main([*arguments, "--batch-sizes", "2", "--num-timed", "4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("test: 6 photos, 5 words, 1.00 a photo")
+    assert lines[1].startswith("heterogeneous: never")
+    assert any(line.startswith("heterogeneous: fixed_depth 1") and " x2 " in line for line in lines)
+    for compared, code, message in (
+        (f"heterogeneous={tagging_checkpoint}", 2, "the name 'heterogeneous' is taken"),
+        ("other", 2, "--compare 'other': must look like NAME=FOLDER"),
+        (f"other={pooled_checkpoint}", 1, "task tags needs tag heads"),
+    ):
+        assert main([*arguments, "--compare", compared]) == code
+        assert message in capsys.readouterr().err
+
+
+def test_tag_heads_of_another_model_are_not_compared(
+    capsys: pytest.CaptureFixture[str],
+    tagging_checkpoint: Path,
+    pooled_checkpoint: Path,
+    data_folder: Path,
+    tmp_path: Path,
+) -> None:
+    other = write_tagging_checkpoint(pooled_checkpoint, tmp_path / "other")
+    arguments = ["tags", "--data", str(data_folder), "--checkpoint", str(tagging_checkpoint)]
+    assert main([*arguments, "--compare", f"other={other}"]) == 1
+    assert "has other weights than" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from PIL import Image
 
 from model_core.config import ExitConfig, TaskConfig
 from model_core.errors import InputError
-from model_core.request import EMBEDDING_TASK
+from model_core.request import EMBEDDING_TASK, TAGS_TASK
 from model_core.types import (
     TRACE_SCHEMA_VERSION,
     Answer,
@@ -56,6 +56,10 @@ class FakeRequest:
     num_beams: int = 1
     embedding: tuple[float, ...] = ()
     has_image: bool = True
+    tags: Mapping[str, float] = field(default_factory=dict)
+
+    def as_request(self) -> "FakeRequest":
+        return self
 
 
 class FakeSlots:
@@ -101,6 +105,8 @@ class FakeSlots:
         if request.embedding:
             trace = make_encoder_trace(request.has_image)
             return Answer(request.task, "", (), {}, trace, embedding=request.embedding)
+        if request.tags:
+            return Answer(request.task, "", (), request.tags, make_encoder_trace(True), 0.5)
         if request.task == "entailment":
             probabilities = dict(zip(LABELS, (0.7, 0.2, 0.1), strict=True))
             return Answer("entailment", "entailment", (1,), probabilities, make_trace(["yes"]))
@@ -147,6 +153,7 @@ class FakeInfo:
     preprocessing_version: str = "1"
     learned_kinds: tuple[str, ...] = ()
     embedding_size: int = 2
+    tags: tuple[str, ...] = ("dog", "snow", "cat")
     tasks: Mapping[str, TaskConfig] = field(
         default_factory=lambda: {
             "caption": TaskConfig(instruction="what ?", max_new_tokens=8, metric="caption"),
@@ -160,7 +167,8 @@ class FakeInfo:
 class FakePredictor:
     """Answers a caption with the photo's size and the decoder's kind of policy.
 
-    The vector of a photo points one way, that of a text goes round with its number of words.
+    The vector of a photo points one way, that of a text goes round with its number of words. Its
+    tags are snow and, less likely, a dog.
     """
 
     def __init__(self, info: FakeInfo | None = None) -> None:
@@ -205,5 +213,13 @@ class FakePredictor:
             embedding=(math.cos(angle), math.sin(angle)),
             has_image=not is_text,
         )
+        self.requests.append(request)
+        return request
+
+    def tag_request(self, photo: Image.Image, exits: ExitConfig) -> FakeRequest:
+        if not self.info.tags:
+            raise InputError("task tags needs tag heads; python -m model_core train makes them")
+        shares = dict(zip(self.info.tags, (0.6, 0.9, 0.2), strict=True))
+        request = FakeRequest("tags", task=TAGS_TASK, exits=exits, tags=shares)
         self.requests.append(request)
         return request

@@ -319,7 +319,7 @@ async def test_one_log_line_without_photo_or_text(
 
 async def test_openapi_describes_bodies_with_examples(running: Running) -> None:
     document = (await running.client.get("/openapi.json")).json()
-    for path in ("/v1/caption", "/v1/entailment", "/v1/compare", "/v1/embed"):
+    for path in ("/v1/caption", "/v1/entailment", "/v1/compare", "/v1/embed", "/v1/tags"):
         content = document["paths"][path]["post"]["requestBody"]["content"]
         assert set(content) == {"application/json", "multipart/form-data"}
         assert content["application/json"]["examples"]
@@ -337,6 +337,7 @@ async def test_examples_are_valid_requests(running: Running) -> None:
         ("entailment", schemas.EntailmentRequest),
         ("compare", schemas.CompareRequest),
         ("embed", schemas.EmbedRequest),
+        ("tags", schemas.TagsRequest),
     ):
         body = document["paths"][f"/v1/{name}"]["post"]["requestBody"]
         for example in body["content"]["application/json"]["examples"].values():

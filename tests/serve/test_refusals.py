@@ -89,6 +89,12 @@ JSON_CASES: dict[str, tuple[str, Any, int, str]] = {
         "caption",
         {"image": PHOTO, "policy": {"image": {"kind": "confidence", "threshold": 0.5}}},
         422,
+        "'confidence' reads an exit head, which the image has for task tags alone; use never",
+    ),
+    "a head that no encoder has": (
+        "caption",
+        {"image": PHOTO, "policy": {"text": {"kind": "confidence", "threshold": 0.5}}},
+        422,
         "'never', 'fixed_depth', 'similarity'",
     ),
     "fixed depth above the model": (

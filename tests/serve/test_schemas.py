@@ -11,22 +11,22 @@ from model_core.config import ExitConfig
 from model_core.policies import POLICIES, ThresholdDecay
 from model_core.request import MAX_NUM_BEAMS
 from model_core.types import Answer
-from serve import schemas
+from serve import rules, schemas
 from serve.cache import CachedAnswer
 from tests.serve.fakes import make_trace
 
 RULES: dict[str, type[BaseModel]] = {
-    "never": schemas.NeverRule,
-    "fixed_depth": schemas.FixedDepthRule,
-    "similarity": schemas.SimilarityRule,
-    "classifier": schemas.ClassifierRule,
-    "confidence": schemas.ConfidenceRule,
-    "entropy": schemas.EntropyRule,
-    "margin": schemas.MarginRule,
-    "patience": schemas.PatienceRule,
-    "shallow_exit": schemas.ShallowExitRule,
-    "palbert": schemas.PalbertRule,
-    "jei_dnn": schemas.JeiDnnRule,
+    "never": rules.NeverRule,
+    "fixed_depth": rules.FixedDepthRule,
+    "similarity": rules.SimilarityRule,
+    "classifier": rules.ClassifierRule,
+    "confidence": rules.ConfidenceRule,
+    "entropy": rules.EntropyRule,
+    "margin": rules.MarginRule,
+    "patience": rules.PatienceRule,
+    "shallow_exit": rules.ShallowExitRule,
+    "palbert": rules.PalbertRule,
+    "jei_dnn": rules.JeiDnnRule,
 }
 
 
@@ -87,11 +87,11 @@ def test_rule_has_the_policy_fields_defaults_and_bounds(kind: str) -> None:
 
 
 def test_decay_has_the_same_fields_defaults_and_bounds() -> None:
-    assert shape_of(schemas.ThresholdDecay) == shape_of(ThresholdDecay)
+    assert shape_of(rules.ThresholdDecay) == shape_of(ThresholdDecay)
 
 
 def test_default_rules_are_the_default_exits() -> None:
-    assert schemas.ExitRules().model_dump(mode="json") == ExitConfig().model_dump(mode="json")
+    assert rules.ExitRules().model_dump(mode="json") == ExitConfig().model_dump(mode="json")
 
 
 def test_as_many_beams_may_be_asked_for_as_the_model_takes() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from model_core.evaluation.benchmark import MIN_BATCHES, _whole_batches, benchmark
+from model_core.evaluation.benchmark import MIN_BATCHES, benchmark, whole_batches
 from model_core.evaluation.examples import Example
 from model_core.predictor import Predictor
 
@@ -22,7 +22,7 @@ def test_whole_batches_are_repeated_until_there_are_enough(
     count: int, size: int, expected: list[list[int]]
 ) -> None:
     examples = [Example(Path(str(number)), ()) for number in range(count)]
-    found = [[int(item.image.name) for item in batch] for batch in _whole_batches(examples, size)]
+    found = [[int(item.image.name) for item in batch] for batch in whole_batches(examples, size)]
     assert found == expected
     assert len(found) >= MIN_BATCHES
 

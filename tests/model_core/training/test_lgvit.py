@@ -10,16 +10,18 @@ from torch import Tensor
 from model_core.checkpoint import load_checkpoint
 from model_core.config import ExitConfig, ModelConfig
 from model_core.errors import ConfigError
+from model_core.evaluation.tag_metrics import best_threshold
 from model_core.predictor import Predictor
 from model_core.tag_heads import HeadKind
-from model_core.training.config import TrainConfig
-from model_core.training.heads import save_heads
+from model_core.training.config import Objective, TrainConfig
+from model_core.training.heads import save_heads, tune_thresholds
 from model_core.training.lgvit import feature_losses, start_from_frequencies
 from model_core.training.loop import Trainer
+from model_core.training.start import start_model
 from model_core.training.tag_data import read_tag_data
 from tests.model_core.training.heads_run import metrics, values_of
 from tests.tiny import photo
-from tests.tiny_tags import random_tag_heads
+from tests.tiny_tags import TAG_WORDS, random_tag_heads
 
 KINDS = ["local", "local_pointwise", "global", "global"]
 
@@ -152,3 +154,26 @@ def test_other_numbers_of_kinds_are_refused(config: TrainConfig) -> None:
 def test_run_without_a_finished_model_is_refused(config: TrainConfig) -> None:
     with pytest.raises(ConfigError, match="start_from: must name a checkpoint folder"):
         Trainer(config.model_copy(update={"start_from": None}))
+
+
+@pytest.mark.parametrize(("objective", "keeps"), [("joint", False), ("palbert", True)])
+def test_tag_heads_stay_only_beside_a_model_that_stays_as_it_is(
+    config: TrainConfig, tagging_checkpoint: Path, objective: str, keeps: bool
+) -> None:
+    other = {"objective": Objective(objective), "start_from": tagging_checkpoint}
+    model = start_model(config.model_copy(update=other)).model
+    assert (model.tag_heads is not None) == keeps
+
+
+def test_thresholds_are_the_best_of_each_depth_on_val(config: TrainConfig) -> None:
+    model = load_checkpoint(config.start_from or Path()).model
+    heads = random_tag_heads(model.config)
+    tune_thresholds(model, heads, config)
+    data = read_tag_data(model, config, "val", TAG_WORDS)
+    assert data.states.shape[0] == 1  # the photos alone, no mirror images
+    seen = data.batch_states([0] * 6, list(range(6)), "cpu")
+    for depth in (1, 2, 3, 4):
+        with torch.no_grad():
+            logits = heads.logits(depth, heads.features(depth, seen[:, depth - 1]))
+        found = best_threshold(logits.sigmoid().numpy(), data.targets.numpy() > 0)
+        assert float(heads.thresholds[depth - 1]) == pytest.approx(found.value)

@@ -37,6 +37,14 @@ def test_a_plural_counts_as_its_singular_and_does_is_no_deer() -> None:
     assert "does" not in merged
 
 
+def test_the_first_word_has_a_form_of_several() -> None:
+    assert merged_forms(["puppy", "puppie"])["puppies"] == "puppy"
+    assert merged_forms(["puppie", "puppy"])["puppies"] == "puppie"
+    # The more frequent one is the first, whatever the captions' order.
+    photos = [("a puppie", "two puppies", "a puppy"), ("the puppy", "puppy", "red puppy")]
+    assert choose_words(photos, 3) == choose_words(photos[::-1], 3) == ("puppy",)
+
+
 def test_verbs_and_function_words_are_no_tags() -> None:
     assert [word for word in ("running", "the", "jump", "two", "up") if is_tag(word)] == []
     assert all(is_tag(word) for word in ("building", "dog", "red", "snowy"))
