@@ -139,7 +139,7 @@ def describe_tags(results: TagResults) -> list[str]:
     lines = [
         f"{results.split}: {results.num_photos} photos, {len(results.words)} words, "
         f"{results.words_per_photo:.2f} a photo; * keeps {results.kept_share:.0%} of full depth's "
-        f"map on {results.choice_split} at the lowest cost"
+        f"map on {results.choice_split} at the lowest cost of its kind"
     ]
     for name, model in results.models.items():
         lines += [f"{name}: {line}" for line in _describe_model(model)]
@@ -150,7 +150,7 @@ def _describe_model(model: TagModel) -> list[str]:
     lines = []
     for place, point in enumerate(model.points):
         of_map, of_f1 = point.metrics["map"], point.metrics["micro_f1"]
-        marks = "*" if place in (model.chosen, model.chosen_fixed) else ""
+        marks = "*" if place in model.chosen.values() else ""
         times = " ".join(
             f"x{size} {one.ms_without_stem.median:.2f} ms" for size, one in point.times.items()
         )

@@ -8,26 +8,27 @@ import pytest
 from model_core.evaluation import tag_study
 from model_core.evaluation.evaluate import Saving
 from model_core.evaluation.features import stem_features
-from model_core.evaluation.intervals import MetricEstimate
+from model_core.evaluation.intervals import Draws, MetricEstimate
 from model_core.evaluation.tag_study import (
     TagPoint,
     TagResults,
     TagSplit,
+    centred,
     cheapest_that_keeps,
     study_tags,
     tag_settings,
 )
 from model_core.evaluation.tags import TagExamples, read_tag_examples
-from model_core.policies import FixedDepthPolicy, NeverPolicy, SimilarityPolicy
+from model_core.policies import AnyPolicy, FixedDepthPolicy, NeverPolicy, SimilarityPolicy
 from model_core.predictor import Predictor
 from tests.tiny_tags import TAG_WORDS
 
 NOTHING = MetricEstimate(value=0, low=0, high=0, difference=0, difference_low=0, difference_high=0)
 
 
-def point(choice_map: float, flops: float) -> TagPoint:
+def point(policy: AnyPolicy, choice_map: float, flops: float) -> TagPoint:
     return TagPoint(
-        policy=NeverPolicy(),
+        policy=policy,
         choice_map=choice_map,
         metrics={"map": NOTHING},
         mean_depth=1.0,
@@ -39,10 +40,20 @@ def point(choice_map: float, flops: float) -> TagPoint:
 
 
 def test_the_cheapest_that_keeps_the_share_is_chosen() -> None:
-    points = [point(0.5, 100), point(0.499, 80), point(0.495, 60), point(0.4949, 10)]
-    assert cheapest_that_keeps(points, range(4)) == 2
-    assert cheapest_that_keeps(points, [1, 3]) == 1
-    assert cheapest_that_keeps(points, [3]) == 0  # full depth when nothing keeps it
+    points = [
+        point(NeverPolicy(), 0.5, 100),
+        point(FixedDepthPolicy(depth=2), 0.499, 80),
+        point(FixedDepthPolicy(depth=1), 0.495, 60),
+        point(SimilarityPolicy(threshold=0.9), 0.4949, 10),
+    ]
+    assert cheapest_that_keeps(points, "fixed_depth") == 2
+    assert cheapest_that_keeps(points, "similarity") == 0  # full depth when nothing keeps it
+
+
+def test_resamples_are_moved_to_the_value() -> None:
+    found = centred(Draws(0.2, np.array([0.2, 0.3, 0.4])))
+    assert found.value == 0.2
+    np.testing.assert_allclose(found.resampled, [0.1, 0.2, 0.3])
 
 
 def test_settings_begin_with_full_depth_and_hold_every_fixed_one() -> None:
@@ -82,7 +93,8 @@ def test_study_measures_every_setting_of_every_model(
     layer = tagging.tagger.photo_flops(NeverPolicy(), 4) - third.flops
     assert layer == pytest.approx(full.flops - third.flops)
     assert len({one.mean_depth for one in others}) >= 5
-    for chosen in (results.models["a"].chosen, results.models["a"].chosen_fixed):
+    assert set(results.models["a"].chosen) == {"fixed_depth", "confidence", "similarity"}
+    for chosen in results.models["a"].chosen.values():
         kept = results.models["a"].points[chosen].choice_map
         assert kept >= 0.99 * full.choice_map
     assert results.models["b"].points[1].metrics == third.metrics
