@@ -102,7 +102,7 @@ def score_sites(trace: ExitTrace) -> list[tuple[str, str]]:
     tokens = enumerate(trace.decoder.tokens)
     return [
         ("Image", "image"),
-        ("Text", "text"),
+        *([("Text", "text")] if trace.encoder.text.num_layers else []),
         *((f"Word {i + 1}: {token_label(t)}", f"{TOKEN_SITE}{i}") for i, t in tokens),
     ]
 
@@ -198,6 +198,8 @@ def stage_ms(cost: Cost) -> dict[str, float]:
 
 def modality_words(name: str, modality: ModalityTrace) -> str:
     """How far a modality went, in words."""
+    if not modality.num_layers:
+        return f"{name}: nothing ran, this model's encoder does not take it"
     words = f"{name}: {modality.depth} of {modality.num_layers} layers"
     if modality.from_cache:
         words += ", computed once for the whole model: this answer paid nothing for it"

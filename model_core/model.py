@@ -1,9 +1,11 @@
 """The unified model: puts stem, encoder, decoder and exit heads together, and nothing else.
 
-``Backbone`` is all that the runtime knows of a model. Where norms stand, how positions are encoded
-and what the stem is are the model's own business.
+``model_core.coca`` is the other kind, made of the same parts. ``Backbone`` is all that the runtime
+knows of a model. Where norms stand, how positions are encoded and what the stem is are the model's
+own business.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -14,8 +16,11 @@ from model_core.encoder import DecomposedEncoder
 from model_core.exit_heads import TokenExitHead
 from model_core.layers import DecoderContext, KeyValue, init_weights
 from model_core.policies import ExitSignals
-from model_core.poolers import Poolers
+from model_core.poolers import AttentionPooler, Poolers
 from model_core.stem import EfficientNetLite
+
+# Runs the encoder, exits and all, over an embedded ``(B, Tt, D)`` text side with its mask.
+RunText = Callable[[Tensor, Tensor], Tensor]
 
 
 class Backbone(Protocol):
@@ -72,12 +77,16 @@ class UnifiedModel(nn.Module):
         self.encoder = DecomposedEncoder(config, self.word_embedding)
         self.decoder = Decoder(config, self.word_embedding)
         self.exit_head = TokenExitHead(config, self.word_embedding)
-        self.poolers = Poolers(config) if config.embedding_size else None
+        self.poolers = self._new_poolers()
         self.apply(init_weights)
         self.exit_head.reset_adapters()
         self.stem = EfficientNetLite(config.stem)
         # By kind of policy (``model_core.policy_heads``); a checkpoint brings those it was given.
         self.policy_heads = nn.ModuleDict()
+
+    def _new_poolers(self) -> Poolers | None:
+        has_poolers = self.config.embedding_size > 0
+        return Poolers(self.config, AttentionPooler(self.config)) if has_poolers else None
 
     def image_features(self, pixels: Tensor) -> Tensor:
         features: Tensor = self.stem(pixels)
@@ -114,6 +123,26 @@ class UnifiedModel(nn.Module):
 
     def exit_logits(self, features: Tensor, candidates: Tensor | None = None) -> Tensor:
         return self.exit_head.logits(features, candidates)
+
+    def embed_photos(self, hidden: Tensor) -> Tensor:
+        """``(B, E)`` unit vectors of ``(B, Ti, D)`` image states, whatever depth they come from.
+
+        Raises:
+            ValueError: The model has no poolers; neither has it vectors of captions.
+        """
+        vectors: Tensor = self._existing_poolers().image(self.encoder.memory_norm(hidden), None)
+        return vectors
+
+    def embed_captions(self, token_ids: Tensor, mask: Tensor, run_text: RunText) -> Tensor:
+        """``(R, E)`` unit vectors of ``(R, Tt)`` padded text sides; the mask is True at tokens."""
+        hidden = self.encoder.memory_norm(run_text(self.embed_text(token_ids), mask))
+        vectors: Tensor = self._existing_poolers().text(hidden, mask)
+        return vectors
+
+    def _existing_poolers(self) -> Poolers:
+        if self.poolers is None:
+            raise ValueError("this model has no poolers (embedding_size: 0)")
+        return self.poolers
 
     def learned_score(self, kind: str, signals: ExitSignals) -> Tensor:
         score: Tensor = self.policy_heads[kind](signals)

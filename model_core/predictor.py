@@ -16,7 +16,7 @@ from model_core.errors import ConfigError, InputError
 from model_core.generate import Slots
 from model_core.heads_file import heads_file
 from model_core.packed_weights import AUTO, pack_weights, resolve_weights
-from model_core.policies import ExitSite, FixedDepthPolicy, NeverPolicy
+from model_core.policies import ExitSite, FixedDepthPolicy, NeverPolicy, depth_without_exit
 from model_core.policy_heads import HEADS
 from model_core.preprocessing import PREPROCESSING_VERSION, prepare_pixels
 from model_core.request import MAX_LENGTH_PENALTY, MAX_NUM_BEAMS, Request
@@ -30,7 +30,11 @@ OFFLINE_SLOTS = 16
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a loaded model is; ``learned_kinds`` of policy are those that it has heads for."""
+    """What a loaded model is.
+
+    ``learned_kinds`` of policy are those that it has heads for; ``has_text_side`` is false where
+    the encoder takes photos alone.
+    """
 
     name: str
     hash: str
@@ -45,11 +49,13 @@ class ModelInfo:
     preprocessing_version: str
     tasks: Mapping[str, TaskConfig]
     learned_kinds: tuple[str, ...] = ()
+    first_exit_depth: int = 1
+    has_text_side: bool = True
 
     @property
     def depths(self) -> Depths:
-        """Layers of the encoder and of the decoder."""
-        return Depths(self.num_encoder_layers, self.num_decoder_layers)
+        """Layers of the encoder and of the decoder, and the first exit of the latter."""
+        return Depths(self.num_encoder_layers, self.num_decoder_layers, self.first_exit_depth)
 
 
 class Predictor:
@@ -116,6 +122,8 @@ class Predictor:
             preprocessing_version=PREPROCESSING_VERSION,
             tasks=config.tasks,
             learned_kinds=tuple(self.model.policy_heads),
+            first_exit_depth=config.first_exit_depth,
+            has_text_side=config.has_text_side,
         )
 
     def request(
@@ -187,6 +195,8 @@ class Predictor:
         if not config.takes_text:
             if hypothesis is not None or premise is not None:
                 raise InputError(f"hypothesis: task {task} takes no text")
+            if not config.instruction:
+                return []
             return text_side(self.tokenizer, config.instruction, None, max_tokens)
         if hypothesis is None or not hypothesis.strip():
             raise InputError(f"hypothesis: is empty; task {task} needs a sentence to judge")
@@ -206,6 +216,13 @@ class Predictor:
             limit = config.num_decoder_layers if is_decoder else config.num_encoder_layers
             if isinstance(policy, FixedDepthPolicy) and policy.depth > limit:
                 raise InputError(f"{site}.depth: {policy.depth} exceeds the model's {limit} layers")
+            first_exit = config.first_exit_depth if is_decoder else 1
+            depth = depth_without_exit(policy, first_exit)
+            if depth is not None:
+                raise InputError(
+                    f"{site}.depth: {depth} is below this model's first exit; "
+                    f"allowed are {first_exit} to {limit}"
+                )
             if policy.min_depth > limit:
                 raise InputError(
                     f"{site}.min_depth: {policy.min_depth} exceeds the model's {limit} layers"

@@ -16,6 +16,7 @@ from model_core.tokenizer import WordPieceTokenizer, pad_rows
 from model_core.types import ModalityTrace
 
 STEM_PHOTOS = 2  # on a CPU; the maps of more are too large for the allocator to keep and use again
+NO_TEXT = ModalityTrace(0, 0, (), ())  # of a model without a text side: nothing ran, of nothing
 MAX_KEPT_INSTRUCTIONS = 64  # users may spell out any threshold: each makes an encoding of its own
 
 
@@ -112,6 +113,11 @@ class RequestEncoder:
         return self._run(embedded, None, [request.exits.image for request in requests])
 
     def _encode_texts(self, requests: Sequence[Request]) -> list[EncodedText]:
+        if not self.backbone.config.has_text_side:
+            nothing = torch.empty(
+                0, self.backbone.config.hidden_size, device=self.device, dtype=self.dtype
+            )
+            return [EncodedText(nothing, NO_TEXT)] * len(requests)
         own = [request for request in requests if not request.has_constant_text]
         encoded = iter(self._encode_own_texts(own) if own else [])
         return [

@@ -23,8 +23,8 @@ class ModalityTrace:
     """How far one modality went through the encoder.
 
     Attributes:
-        depth: Layers run, 1..num_layers.
-        num_layers: Layers there are.
+        depth: Layers run, 1..num_layers; 0 for a modality that the model's encoder does not take.
+        num_layers: Layers there are; 0 for such a modality.
         scores: The policy's score at depths 1..depth; the last is the one it left with.
         thresholds: What each score was compared with.
         from_cache: True when the encoding was computed once for the whole model (a constant
@@ -91,7 +91,8 @@ class Cost:
     """What the answer cost beside what full depth would have cost.
 
     Attributes:
-        layers_run: MuE's count: mean of image and text depth plus mean depth of the tokens.
+        layers_run: MuE's count: mean of image and text depth plus mean depth of the tokens; the
+            image's alone where the encoder takes no text.
         layers_full: The same count at full depth, N_E + N_D.
         flops: Floating point operations of this answer, catch-up and every beam included.
         flops_full: The same answer's operations at full depth, with as many beams.

@@ -79,7 +79,8 @@ def _sweep(options: argparse.Namespace) -> None:
     predictor = load_predictor(options)
     depths = predictor.info.depths
     is_one_step = predictor.info.tasks[options.task].max_new_tokens == 1
-    families = families_of(is_one_step, depths, predictor.info.learned_kinds)
+    info = predictor.info
+    families = families_of(is_one_step, depths, info.learned_kinds, info.has_text_side)
     points = sweep_points(names or families, options.task, depths)
     stem = f"{options.task}-with-premise" if options.with_premise else options.task
     path = options.out / f"{stem}.json"

@@ -27,16 +27,44 @@ class FlopModel:
         stem = self.config.stem
         return 2 * stem.num_image_tokens * stem.feature_channels * self.config.hidden_size
 
+    def pooled_memory(self) -> int:
+        """Queries that pool a photo to the memory; 0 for a model that has none."""
+        width, queries = self.config.hidden_size, self.config.num_pooler_queries
+        if not queries:
+            return 0
+        num_tokens = self.config.stem.num_image_tokens
+        attention = 4 * queries * num_tokens * width + 2 * queries * width * width
+        return 4 * num_tokens * width * width + attention
+
     def encoder_layer(self, num_tokens: int) -> int:
         """One encoder layer over one modality of ``num_tokens`` tokens."""
         width, ffn = self.config.hidden_size, self.config.ffn_size
         return num_tokens * (8 * width * width + 4 * width * ffn) + 4 * num_tokens**2 * width
 
     def decoder_position(self, position: int, memory_length: int) -> int:
-        """One decoder layer for one 0-based position, memory keys and values not included."""
+        """One decoder layer that sees the memory, for one 0-based position.
+
+        Keys and values of the memory are not included.
+        """
         width, ffn = self.config.hidden_size, self.config.ffn_size
-        linear = 12 * width * width + 4 * width * ffn
-        return linear + 4 * width * (position + 1 + memory_length)
+        alone = 8 * width * width + 4 * width * ffn + 4 * width * (position + 1)
+        return alone + self.cross_attention(memory_length)
+
+    def cross_attention(self, memory_length: int) -> int:
+        """What a unimodal layer has less than that for a position."""
+        width = self.config.hidden_size
+        return 4 * width * width + 4 * width * memory_length
+
+    def decoder_layers(self, depth: int, position: int, memory_length: int) -> int:
+        """The lowest ``depth`` decoder layers for one 0-based position."""
+        num_unimodal = min(depth, self.config.num_unimodal_layers)
+        all_alike = depth * self.decoder_position(position, memory_length)
+        return all_alike - num_unimodal * self.cross_attention(memory_length)
+
+    def memory_key_values(self, depth: int, memory_length: int) -> int:
+        """Cross-attention keys and values of the lowest ``depth`` decoder layers."""
+        num_seeing = max(depth - self.config.num_unimodal_layers, 0)
+        return num_seeing * self.memory_key_value(memory_length)
 
     def memory_key_value(self, memory_length: int) -> int:
         """Cross-attention keys and values of one decoder layer."""

@@ -54,7 +54,7 @@ class RetrievalPoint(BaseModel):
         text_to_image: Each caption among all photos.
         image_to_text: Each photo among all captions; the best of its own counts.
         image_depth: Mean layers run per photo.
-        text_depth: Mean layers run per caption.
+        text_depth: Mean layers run per caption; 0 where the encoder takes no text.
         layers_saved: Share of the encoder's layers, both modalities counted alike.
     """
 
@@ -105,7 +105,7 @@ class Retriever:
             InputError: The checkpoint was trained without poolers.
         """
         self._model, self._tokenizer = predictor.model, predictor.tokenizer
-        self._poolers = poolers_of(predictor)
+        poolers_of(predictor)
         self._examples, self._features = examples, features
         self._captions = [caption for item in examples for caption in item.references]
         self._embedded: dict[tuple[str, ExitPolicy], Embedded] = {}
@@ -122,8 +122,9 @@ class Retriever:
         images = self._embed("image", exits.image, self._examples, self._image_batch)
         texts = self._embed("text", exits.text, self._captions, self._text_batch)
         similarity = (texts.vectors @ images.vectors.T).cpu().numpy()
-        layers = self._model.config.num_encoder_layers
+        config = self._model.config
         image_depth, text_depth = mean(images.depths), mean(texts.depths)
+        depths = (image_depth, text_depth) if config.has_text_side else (image_depth,)
         return RetrievalPoint(
             name=name,
             exits=exits,
@@ -131,7 +132,7 @@ class Retriever:
             image_to_text=recall(caption_ranks(similarity, self.owners)),
             image_depth=image_depth,
             text_depth=text_depth,
-            layers_saved=relative_saving((image_depth + text_depth) / 2, layers),
+            layers_saved=relative_saving(mean(depths), config.num_encoder_layers),
         )
 
     def _embed(
@@ -156,7 +157,7 @@ class Retriever:
         features = torch.stack([self._features[item.image] for item in examples])
         embedded = self._model.embed_image(features.to(weight.device, weight.dtype))
         encoded = self._encode(embedded, None, policy)
-        vectors = self._poolers.image(self._model.encoder.memory_norm(encoded.hidden), None)
+        vectors = self._model.embed_photos(encoded.hidden)
         return Embedded(vectors, tuple(trace.depth for trace in encoded.traces))
 
     @torch.inference_mode()
@@ -168,9 +169,15 @@ class Retriever:
         ]
         ids = pad_rows(rows, self._tokenizer.pad_id).to(next(self._model.parameters()).device)
         mask = ids != self._tokenizer.pad_id
-        encoded = self._encode(self._model.embed_text(ids), mask, policy)
-        vectors = self._poolers.text(self._model.encoder.memory_norm(encoded.hidden), mask)
-        return Embedded(vectors, tuple(trace.depth for trace in encoded.traces))
+        depths = [0] * len(captions)  # where the encoder takes no text
+
+        def run_text(hidden: Tensor, mask: Tensor) -> Tensor:
+            encoded = self._encode(hidden, mask, policy)
+            depths[:] = [trace.depth for trace in encoded.traces]
+            return encoded.hidden
+
+        vectors = self._model.embed_captions(ids, mask, run_text)
+        return Embedded(vectors, tuple(depths))
 
     def _encode(self, hidden: Tensor, mask: Tensor | None, policy: ExitPolicy) -> EncodedModality:
         layers = self._model.config.num_encoder_layers

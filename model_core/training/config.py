@@ -23,6 +23,7 @@ class Objective(StrEnum):
     JOINT = "joint"
     CIDER = "cider"
     CONTRASTIVE = "contrastive"
+    COCA = "coca"
     CLASSIFIER = "classifier"
     PALBERT = "palbert"
     JEI_DNN = "jei_dnn"
@@ -89,7 +90,8 @@ class LossConfig(FrozenConfig):
         label_smoothing: Of the caption loss.
         exits_per_step: Decoder exits supervised in one step: the last and others at random.
         entailment_weight: Of the entailment loss beside the caption loss.
-        contrastive_weight: Of the contrastive loss, for a model with poolers.
+        contrastive_weight: Of the contrastive loss beside the caption loss, for a model with
+            poolers.
         samples_per_photo: Captions drawn for each photo by the CIDEr recipe.
         sample_max_tokens: Most tokens of a drawn caption; the task's own limit when it is lower.
         reference_weight: Of the cross entropy of people's captions beside the CIDEr reward:
