@@ -98,7 +98,7 @@ def test_other_objectives_are_refused(data_folder: Path, model_file: Path, tmp_p
     with pytest.raises(ConfigError, match="'joint' does not train a model of architecture 'coca'"):
         Trainer(train_config(data_folder, model_file, tmp_path, objective="joint"))
     unified = train_config(data_folder, model_file, tmp_path, model="offramp-s")
-    with pytest.raises(ConfigError, match="'coca' does not train .* architecture 'unified'"):
+    with pytest.raises(ConfigError, match=r"'coca' does not train .* architecture 'unified'"):
         Trainer(unified)
 
 
