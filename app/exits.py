@@ -103,9 +103,9 @@ def token_label(token: TokenTrace) -> str:
 def score_sites(trace: ExitTrace) -> list[tuple[str, str]]:
     """(label, key) of every place where an exit was decided, in the order of the run."""
     tokens = enumerate(trace.decoder.tokens)
+    modalities = [("Image", "image"), ("Text", "text")]
     return [
-        ("Image", "image"),
-        ("Text", "text"),
+        *((label, key) for label, key in modalities if getattr(trace.encoder, key).depth),
         *((f"Word {i + 1}: {token_label(t)}", f"{TOKEN_SITE}{i}") for i, t in tokens),
     ]
 
@@ -203,6 +203,8 @@ def stage_ms(cost: Cost) -> dict[str, float]:
 
 def modality_words(name: str, modality: ModalityTrace) -> str:
     """How far a modality went, in words."""
+    if not modality.depth:
+        return f"{name}: nothing for the encoder to run"
     words = f"{name}: {modality.depth} of {modality.num_layers} layers"
     if modality.from_cache:
         words += ", computed once for the whole model: this answer paid nothing for it"

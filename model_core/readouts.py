@@ -50,9 +50,10 @@ class Readout(NamedTuple):
 
 def read_memory(backbone: Backbone, encoded: EncodedInput) -> Tensor:
     """``(M, D)`` what the decoder attends to."""
-    assert encoded.image is not None and encoded.text is not None
-    hidden = (encoded.image.hidden.unsqueeze(0), encoded.text.hidden.unsqueeze(0))
-    return backbone.memory(*hidden)[0]
+    assert encoded.image is not None
+    image = encoded.image.hidden.unsqueeze(0)
+    text = image[:, :0] if encoded.text is None else encoded.text.hidden.unsqueeze(0)
+    return backbone.memory(image, text)[0]
 
 
 def read_embedding(backbone: Backbone, encoded: EncodedInput) -> Tensor:
@@ -68,8 +69,7 @@ def _embedding_fields(_: Backbone, vector: Tensor, __: int) -> dict[str, Any]:
 
 
 def _pooler_flops(_: Backbone, flops: FlopModel, request: Request, __: ExitPolicy, ___: int) -> int:
-    image_tokens = flops.config.stem.num_image_tokens
-    return flops.pooler(image_tokens if request.has_image else len(request.text_ids))
+    return flops.image_vector() if request.has_image else flops.text_vector(len(request.text_ids))
 
 
 def read_tags(_: Backbone, encoded: EncodedInput) -> Tensor:

@@ -107,3 +107,13 @@ def test_encoding_from_the_cache_is_said_in_words() -> None:
     assert "computed once for the whole model" in modality_words("Text", kept)
     fresh = kept.model_copy(update={"from_cache": False})
     assert modality_words("Text", fresh) == "Text: 2 of 6 layers"
+
+
+def test_modality_that_did_not_run_has_no_site(
+    caption_answer: CaptionAnswer,
+) -> None:
+    nothing = ModalityTrace(depth=0, num_layers=6, scores=[], thresholds=[])
+    encoder = caption_answer.trace.encoder.model_copy(update={"text": nothing})
+    trace = caption_answer.trace.model_copy(update={"encoder": encoder})
+    assert "text" not in [key for _, key in score_sites(trace)]
+    assert modality_words("Text", nothing).startswith("Text: nothing for the encoder")
