@@ -48,7 +48,8 @@ async def test_health_check_fails_with_the_engine(running: Running) -> None:
 
 async def test_warm_up_runs_every_task_once(running: Running) -> None:
     await asyncio.to_thread(running.service.warm_up)
-    assert [request.task for request in running.predictor.requests] == ["caption", "entailment"]
+    tasks = [request.task for request in running.predictor.requests]
+    assert tasks == ["caption", "entailment", "retrieval", "retrieval", "tags"]
 
 
 def test_deployment_options_of_the_file_and_replicas_of_the_settings() -> None:
