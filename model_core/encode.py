@@ -19,11 +19,17 @@ RunLayer = Callable[[int, Tensor, Tensor | None], Tensor]
 
 
 class ScoreBoard:
-    """Scores and thresholds per row and depth, for the traces."""
+    """Scores and thresholds per row and depth, for the traces.
 
-    def __init__(self, num_rows: int, num_layers: int) -> None:
+    Below the first exit no policy is asked: the score there is 0 and the threshold 1, as where a
+    policy can not fire.
+    """
+
+    def __init__(self, num_rows: int, num_layers: int, first_exit_depth: int = 1) -> None:
         self.scores = np.zeros((num_rows, num_layers))
         self.thresholds = np.zeros((num_rows, num_layers))
+        self.thresholds[:, : first_exit_depth - 1] = 1.0
+        self.first_exit_depth = first_exit_depth
 
     @property
     def num_layers(self) -> int:
@@ -44,11 +50,11 @@ class ScoreBoard:
         )
 
     def first_decision(self, policy: ExitPolicy, rows: np.ndarray) -> int:
-        """The first depth at which ``rows`` may leave, or at which the policy has to see them.
+        """The first exit at which ``rows`` may leave, or at which the policy has to see them.
 
         Below it nothing need be asked: their scores are written here.
         """
-        for depth in range(1, self.scores.shape[1]):
+        for depth in range(self.first_exit_depth, self.scores.shape[1]):
             if self.decide_known(policy, depth, rows) is not False:
                 return depth
         return self.scores.shape[1]

@@ -5,7 +5,7 @@ from collections.abc import Container
 from model_core.config import ExitConfig, ModelConfig
 from model_core.errors import InputError
 from model_core.heads_file import heads_file
-from model_core.policies import ExitSite, FixedDepthPolicy
+from model_core.policies import ExitSite, FixedDepthPolicy, depth_without_exit
 from model_core.policy_heads import HEADS
 from model_core.request import TAGS_TASK
 
@@ -46,10 +46,10 @@ def check_image_head(exits: ExitConfig) -> None:
 
 
 def check_depths(exits: ExitConfig, config: ModelConfig) -> None:
-    """Refuses depths below the model's last layer.
+    """Refuses depths that the model does not have, or has no exit at.
 
     Raises:
-        InputError: A policy asks for more layers than there are.
+        InputError: A policy asks for more layers than there are, or names one without an exit.
     """
     for site in ExitSite:
         policy = getattr(exits, site.value)
@@ -57,6 +57,13 @@ def check_depths(exits: ExitConfig, config: ModelConfig) -> None:
         limit = config.num_decoder_layers if is_decoder else config.num_encoder_layers
         if isinstance(policy, FixedDepthPolicy) and policy.depth > limit:
             raise InputError(f"{site}.depth: {policy.depth} exceeds the model's {limit} layers")
+        first_exit = config.first_exit_depth if is_decoder else 1
+        depth = depth_without_exit(policy, first_exit)
+        if depth is not None:
+            raise InputError(
+                f"{site}.depth: {depth} is below this model's first exit; "
+                f"allowed are {first_exit} to {limit}"
+            )
         if policy.min_depth > limit:
             raise InputError(
                 f"{site}.min_depth: {policy.min_depth} exceeds the model's {limit} layers"

@@ -45,9 +45,10 @@ class TokenExitHead(nn.Module):
     def __init__(self, config: ModelConfig, word_embedding: nn.Embedding) -> None:
         super().__init__()
         self.word_embedding = word_embedding
+        self.first_depth = config.first_exit_depth
         self.adapters = nn.ModuleList(
             ExitAdapter(config.hidden_size, config.adapter_size)
-            for _ in range(config.num_decoder_layers)
+            for _ in range(self.first_depth, config.num_decoder_layers + 1)
         )
         self.norm = nn.LayerNorm(config.hidden_size)
         self.bias = nn.Parameter(torch.zeros(word_embedding.num_embeddings))
@@ -61,8 +62,14 @@ class TokenExitHead(nn.Module):
             nn.init.zeros_(adapter.up.bias)
 
     def features(self, depth: int, hidden: Tensor) -> Tensor:
-        """``(N, D)`` features of ``(N, D)`` states after ``depth`` layers (1..L)."""
-        features: Tensor = self.norm(self.adapters[depth - 1](hidden))
+        """``(N, D)`` features of ``(N, D)`` states after ``depth`` layers.
+
+        Raises:
+            ValueError: There is no exit at that depth.
+        """
+        if depth < self.first_depth:
+            raise ValueError(f"depth {depth} has no exit; the first one is {self.first_depth}")
+        features: Tensor = self.norm(self.adapters[depth - self.first_depth](hidden))
         return features
 
     def logits(self, features: Tensor, candidates: Tensor | None = None) -> Tensor:

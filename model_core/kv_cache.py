@@ -35,7 +35,7 @@ class SlotCache:
         self._backbone = backbone
         width, num_layers = config.hidden_size, config.num_decoder_layers
         heads = (config.num_heads, width // config.num_heads)
-        max_memory = config.stem.num_image_tokens + config.max_text_tokens
+        max_memory = config.max_memory_tokens
 
         def buffer(*shape: int) -> Tensor:
             return torch.zeros(shape, device=device, dtype=dtype)

@@ -95,14 +95,20 @@ class EncoderLayer(ResidualLayer):
 
 
 class DecoderLayer(ResidualLayer):
-    """Causal self-attention, cross-attention to the memory, MLP, on packed tokens."""
+    """Causal self-attention, cross-attention to the memory, MLP, on packed tokens.
 
-    def __init__(self, config: ModelConfig) -> None:
+    A unimodal layer (``sees_memory`` false) has no cross-attention, and no weights of one.
+    """
+
+    def __init__(self, config: ModelConfig, sees_memory: bool = True) -> None:
         super().__init__(config)
         width = config.hidden_size
+        self.sees_memory = sees_memory
         self.self_qkv = nn.Linear(width, 3 * width)
         self.self_out = nn.Linear(width, width)
         self.self_norm = nn.LayerNorm(width)
+        if not sees_memory:
+            return
         self.cross_query = nn.Linear(width, width)
         self.cross_key_value = nn.Linear(width, 2 * width)
         self.cross_out = nn.Linear(width, width)
@@ -123,7 +129,8 @@ class DecoderLayer(ResidualLayer):
             return projected
 
         hidden = self._residual(self.self_norm, hidden, self_attention)
-        hidden = self._residual(self.cross_norm, hidden, cross_attention)
+        if self.sees_memory:
+            hidden = self._residual(self.cross_norm, hidden, cross_attention)
         return self._residual(self.mlp_norm, hidden, self._mlp)
 
     def self_key_value(self, hidden: Tensor) -> KeyValue:
@@ -137,7 +144,13 @@ class DecoderLayer(ResidualLayer):
         return KeyValue(*self._split_heads(projected, 2))
 
     def memory_key_value(self, memory: Tensor) -> KeyValue:
-        """Cross-attention keys and values ``(B, M, H, D/H)`` of a ``(B, M, D)`` memory."""
+        """Cross-attention keys and values ``(B, M, H, D/H)`` of a ``(B, M, D)`` memory.
+
+        Raises:
+            ValueError: This layer does not see the memory.
+        """
+        if not self.sees_memory:
+            raise ValueError("a unimodal layer has no keys and values of the memory")
         return KeyValue(*self._split_heads(self.cross_key_value(memory), 2))
 
 
@@ -201,7 +214,24 @@ class Packing:
         return filled.view(self.num_rows, self.width, *packed.shape[1:])
 
 
-class TeacherForcedContext:
+class SentenceContext:
+    """Causal self-attention of whole packed sentences, which see no memory."""
+
+    def __init__(self, packing: Packing) -> None:
+        """Attend inside ``packing``."""
+        self._packing = packing
+
+    def attend_self(self, layer: int, query: Tensor, key_value: KeyValue) -> Tensor:  # noqa: ARG002
+        pad = self._packing.pad
+        # Padding stands behind the real tokens, where the causal rule hides it from them.
+        grid = attend(pad(query), KeyValue(*map(pad, key_value)), is_causal=True)
+        return self._packing.pack(grid)
+
+    def attend_cross(self, layer: int, query: Tensor) -> Tensor:  # noqa: ARG002
+        raise ValueError(f"layer {layer} asks for a memory, and there is none")
+
+
+class TeacherForcedContext(SentenceContext):
     """Attention of whole target sequences at once: training, and the oracle of the tests.
 
     Rows come in groups of ``R / B`` that share a memory (several captions of one photo), so its
@@ -216,16 +246,10 @@ class TeacherForcedContext:
         memory_mask: Tensor,
     ) -> None:
         """Attend inside ``packing`` and to ``memory`` ``(B, M, D)``, ``memory_mask`` ``(B, M)``."""
+        super().__init__(packing)
         self._layers = layers
-        self._packing = packing
         self._memory = memory
         self._memory_mask = memory_mask
-
-    def attend_self(self, layer: int, query: Tensor, key_value: KeyValue) -> Tensor:  # noqa: ARG002
-        pad = self._packing.pad
-        # Padding stands behind the real tokens, where the causal rule hides it from them.
-        grid = attend(pad(query), KeyValue(*map(pad, key_value)), is_causal=True)
-        return self._packing.pack(grid)
 
     def attend_cross(self, layer: int, query: Tensor) -> Tensor:
         module = self._layers[layer]

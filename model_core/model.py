@@ -1,7 +1,8 @@
 """The unified model: puts stem, encoder, decoder and exit heads together, and nothing else.
 
-``Backbone`` is all that the runtime knows of a model. Where norms stand, how positions are encoded
-and what the stem is are the model's own business.
+``model_core.coca`` is the other kind, made of the same parts. ``Backbone`` is all that the runtime
+knows of a model. Where norms stand, how positions are encoded and what the stem is are the model's
+own business.
 """
 
 from typing import Protocol
@@ -14,7 +15,7 @@ from model_core.encoder import DecomposedEncoder
 from model_core.exit_heads import TokenExitHead
 from model_core.layers import DecoderContext, KeyValue, init_weights
 from model_core.policies import ExitSignals
-from model_core.poolers import Poolers
+from model_core.poolers import AttentionPooler, Poolers
 from model_core.stem import EfficientNetLite
 from model_core.tag_heads import TagHeads
 from model_core.types import Modality
@@ -49,6 +50,12 @@ class Backbone(Protocol):
     def pool(self, modality: Modality, hidden: Tensor) -> Tensor:
         """``(B, E)`` unit vectors of ``(B, T, D)`` states of one modality, all tokens real."""
 
+    def summarize(self, token_ids: Tensor, mask: Tensor) -> Tensor:
+        """``(B, 1, D)`` states of sentences that ``pool`` takes, where the encoder takes no text.
+
+        ``(B, T)`` ids are padded, and the mask is True at real tokens.
+        """
+
     def embed_target(self, token_ids: Tensor, positions: Tensor) -> Tensor:
         """``(N, D)`` decoder input of ``(N,)`` ids at ``(N,)`` positions."""
 
@@ -81,13 +88,17 @@ class UnifiedModel(nn.Module):
         self.encoder = DecomposedEncoder(config, self.word_embedding)
         self.decoder = Decoder(config, self.word_embedding)
         self.exit_head = TokenExitHead(config, self.word_embedding)
-        self.poolers = Poolers(config) if config.embedding_size else None
+        self.poolers = self._new_poolers()
         self.apply(init_weights)
         self.exit_head.reset_adapters()
         self.stem = EfficientNetLite(config.stem)
         # By kind of policy (``model_core.policy_heads``); a checkpoint brings those it was given.
         self.policy_heads = nn.ModuleDict()
         self.tag_heads: TagHeads | None = None  # likewise
+
+    def _new_poolers(self) -> Poolers | None:
+        has_poolers = self.config.embedding_size > 0
+        return Poolers(self.config, AttentionPooler(self.config)) if has_poolers else None
 
     def image_features(self, pixels: Tensor) -> Tensor:
         features: Tensor = self.stem(pixels)
@@ -110,6 +121,9 @@ class UnifiedModel(nn.Module):
         pooler = self.poolers.image if modality is Modality.IMAGE else self.poolers.text
         vectors: Tensor = pooler(self.encoder.memory_norm(hidden), None)
         return vectors
+
+    def summarize(self, token_ids: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG002
+        raise ValueError("this model's encoder has a text side; it reads sentences")
 
     def embed_target(self, token_ids: Tensor, positions: Tensor) -> Tensor:
         return self.decoder.embed(token_ids, positions)

@@ -42,8 +42,9 @@ Content = Image.Image | Tensor | str
 class ModelInfo:
     """What a loaded model is.
 
-    ``learned_kinds`` of policy are those that it has heads for; ``tags`` are the words of its tag
-    heads, none without them; ``embedding_size`` is 0 where it has no poolers.
+    ``learned_kinds`` of policy are those that it has heads for; ``has_text_side`` is false where
+    the encoder takes photos alone; ``tags`` are the words of its tag heads, none without them;
+    ``embedding_size`` is 0 where it has no poolers.
     """
 
     name: str
@@ -59,13 +60,15 @@ class ModelInfo:
     preprocessing_version: str
     tasks: Mapping[str, TaskConfig]
     learned_kinds: tuple[str, ...] = ()
+    first_exit_depth: int = 1
+    has_text_side: bool = True
     embedding_size: int = 0
     tags: tuple[str, ...] = ()
 
     @property
     def depths(self) -> Depths:
-        """Layers of the encoder and of the decoder."""
-        return Depths(self.num_encoder_layers, self.num_decoder_layers)
+        """Layers of the encoder and of the decoder, and the first exit of the latter."""
+        return Depths(self.num_encoder_layers, self.num_decoder_layers, self.first_exit_depth)
 
 
 class Predictor:
@@ -132,6 +135,8 @@ class Predictor:
             preprocessing_version=PREPROCESSING_VERSION,
             tasks=config.tasks,
             learned_kinds=tuple(self.model.policy_heads),
+            first_exit_depth=config.first_exit_depth,
+            has_text_side=config.has_text_side,
             embedding_size=config.embedding_size,
             tags=() if self.model.tag_heads is None else self.model.tag_heads.config.words,
         )
@@ -266,6 +271,8 @@ class Predictor:
         if not config.takes_text:
             if hypothesis is not None or premise is not None:
                 raise InputError(f"hypothesis: task {task} takes no text")
+            if not config.instruction:
+                return []
             return text_side(self.tokenizer, config.instruction, None, max_tokens)
         if hypothesis is None or not hypothesis.strip():
             raise InputError(f"hypothesis: is empty; task {task} needs a sentence to judge")

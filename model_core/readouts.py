@@ -65,9 +65,10 @@ class EncoderAnswer(NamedTuple):
 
 def read_memory(backbone: Backbone, encoded: EncodedInput) -> Tensor:
     """``(M, D)`` what the decoder attends to."""
-    assert encoded.image is not None and encoded.text is not None
-    hidden = (encoded.image.hidden.unsqueeze(0), encoded.text.hidden.unsqueeze(0))
-    return backbone.memory(*hidden)[0]
+    assert encoded.image is not None
+    image = encoded.image.hidden.unsqueeze(0)
+    text = image[:, :0] if encoded.text is None else encoded.text.hidden.unsqueeze(0)
+    return backbone.memory(image, text)[0]
 
 
 def read_embedding(backbone: Backbone, encoded: EncodedInput) -> Tensor:
@@ -85,9 +86,9 @@ def read_tags(encoded: EncodedInput) -> Tensor:
 
 
 def embedding_flops(outcome: Outcome, flops: FlopModel) -> int:
-    """Operations of the pooler."""
-    request, image_tokens = outcome.request, flops.config.stem.num_image_tokens
-    return flops.pooler(image_tokens if request.has_image else len(request.text_ids))
+    """Operations from the states to the vector."""
+    request = outcome.request
+    return flops.image_vector() if request.has_image else flops.text_vector(len(request.text_ids))
 
 
 def tag_fields(outcome: Outcome) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class EncodedRequest:
 
     @property
     def depth(self) -> int:
-        """Layers that a request of one modality ran."""
+        """Encoder layers that a request of one modality ran."""
         return self.image.depth + self.text.depth  # whichever is absent ran none
 
 
@@ -121,6 +121,8 @@ class RequestEncoder:
         return self._run(embedded, None, policies, has_head)
 
     def _encode_texts(self, requests: Sequence[Request]) -> list[EncodedRow]:
+        if not self.backbone.config.has_text_side:
+            return self._summarize(requests) if requests else []
         own = [request for request in requests if not request.has_constant_text]
         encoded = iter(self._encode_own_texts(own) if own else [])
         return [
@@ -138,14 +140,24 @@ class RequestEncoder:
                 del self._instructions[next(iter(self._instructions))]
         return self._instructions[key]
 
+    def _summarize(self, requests: Sequence[Request]) -> list[EncodedRow]:
+        """Sentences to embed, of a model whose encoder takes no text: no exit is on the way."""
+        ids = self._padded_ids(requests)
+        states = self.backbone.summarize(ids, ids != self.tokenizer.pad_id)
+        absent = ModalityTrace.absent(self.backbone.config.num_encoder_layers)
+        return [EncodedRow(row, absent) for row in states]
+
     def _encode_own_texts(self, requests: Sequence[Request]) -> list[EncodedRow]:
         lengths = [len(request.text_ids) for request in requests]
-        ids = pad_rows([request.text_ids for request in requests], self.tokenizer.pad_id)
-        ids = ids.to(self.device)
+        ids = self._padded_ids(requests)
         mask = ids != self.tokenizer.pad_id if min(lengths) < max(lengths) else None
         embedded = self.backbone.embed_text(ids)
         encoded = self._run(embedded, mask, [request.exits.text for request in requests])
         return encoded.rows(lengths)
+
+    def _padded_ids(self, requests: Sequence[Request]) -> Tensor:
+        ids = pad_rows([request.text_ids for request in requests], self.tokenizer.pad_id)
+        return ids.to(self.device)
 
     def _run(
         self,

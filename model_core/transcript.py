@@ -68,7 +68,8 @@ class Transcript:
             )
             self.work.positions_run += int(decoding.positions_run[row])
             self.work.position_sum += int(decoding.position_sum[row])
-            self.work.count_heads(self.request.exits.decoder, depth, decoding.board.num_layers)
+            self.work.tokens_fed += 1
+            self.work.count_heads(self.request.exits.decoder, depth, decoding.board)
             self.work.deepest = max(self.work.deepest, depth)
             self.probabilities = decoding.probabilities.get(row, {})
         self.work.rows_per_step.append(len(rows))

@@ -23,7 +23,8 @@ class ModalityTrace:
     """How far one modality went through the encoder.
 
     Attributes:
-        depth: Layers run, 1..num_layers; 0 where the request has no such input.
+        depth: Layers run, 1..num_layers; 0 where the request has no such input, or the encoder
+            does not take it.
         num_layers: Layers there are.
         scores: The policy's score at depths 1..depth; the last is the one it left with.
         thresholds: What each score was compared with.
@@ -39,7 +40,7 @@ class ModalityTrace:
 
     @classmethod
     def absent(cls, num_layers: int) -> "ModalityTrace":
-        """Of a modality that the request does not have."""
+        """Of a modality that did not run: the request has none, or the encoder takes none."""
         return cls(0, num_layers, (), ())
 
 
@@ -96,9 +97,10 @@ class Cost:
     """What the answer cost beside what full depth would have cost.
 
     Attributes:
-        layers_run: MuE's count: mean of image and text depth plus mean depth of the tokens. Of an
-            answer that the encoder gives alone, the depth of what it encoded.
-        layers_full: The same count at full depth: N_E + N_D, or N_E.
+        layers_run: MuE's count: mean of image and text depth plus mean depth of the tokens; without
+            a text in the encoder, the image's alone. Of an answer without tokens, the layers of the
+            one input there is.
+        layers_full: The same count at full depth.
         flops: Floating point operations of this answer, catch-up and every beam included.
         flops_full: The same answer's operations at full depth, with as many beams.
         stage_ms: Wall-clock by stage.

@@ -16,7 +16,7 @@ from model_core.config import (
 )
 from model_core.errors import ConfigError
 from model_core.exit_checks import check_image_head
-from model_core.policies import POLICIES, ExitSite, FixedDepthPolicy
+from model_core.policies import POLICIES, ExitSite, FixedDepthPolicy, depth_without_exit
 from model_core.policy_heads import usable_kinds
 from model_core.request import TAGS_TASK
 from serve import schemas
@@ -50,13 +50,14 @@ class PolicyBook:
         num_encoder_layers: int,
         num_decoder_layers: int,
         learned_kinds: Sequence[str] = (),
+        first_exit_depth: int = 1,
     ) -> None:
         """``learned_kinds`` of policy are those that the model has heads for."""
         self._kinds = usable_kinds(POLICIES, learned_kinds)
         self._presets: dict[str, PresetConfig] = {
             name: load_preset(name) for name in preset_names()
         }
-        self._depths = Depths(num_encoder_layers, num_decoder_layers)
+        self._depths = Depths(num_encoder_layers, num_decoder_layers, first_exit_depth)
         self._limits = {
             ExitSite.IMAGE: num_encoder_layers,
             ExitSite.TEXT: num_encoder_layers,
@@ -119,6 +120,12 @@ class PolicyBook:
             exits = parse_config(rules.model_dump(mode="json"), ExitConfig, source="policy")
         except ConfigError as error:
             raise InvalidInputError(str(error)) from error
+        depth = depth_without_exit(exits.decoder, self._depths.first_exit)
+        if depth is not None:
+            raise InvalidInputError(
+                f"policy.decoder.depth: {depth} is below this model's first exit; "
+                f"allowed are {self._depths.first_exit} to {self._depths.decoder}"
+            )
         for site, num_layers in self._limits.items():
             policy = getattr(exits, site.value)
             depths = {"min_depth": policy.min_depth}

@@ -50,6 +50,8 @@ class ModelInfoLike(Protocol):
     @property
     def num_decoder_layers(self) -> int: ...
     @property
+    def first_exit_depth(self) -> int: ...
+    @property
     def hidden_size(self) -> int: ...
     @property
     def vocabulary_size(self) -> int: ...
@@ -99,6 +101,7 @@ class Service:
             self.info.num_encoder_layers,
             self.info.num_decoder_layers,
             self.info.learned_kinds,
+            self.info.first_exit_depth,
         )
         self._predictor = predictor
         self._flights: SingleFlight[CachedAnswer] = SingleFlight()

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+from model_core.architectures import build_model
 from model_core.checkpoint import save_checkpoint
 from model_core.config import CONFIG_ROOT, ModelConfig, load_config
-from model_core.model import UnifiedModel
 from model_core.predictor import Predictor
 from model_core.tokenizer import WordPieceTokenizer
 from serve.cluster import LocalCluster
@@ -57,7 +57,7 @@ def pooled_checkpoint(
 def write_random(config: ModelConfig, tokenizer: WordPieceTokenizer, folder: Path) -> Path:
     """Save a random model; returns the folder."""
     torch.manual_seed(0)
-    model = UnifiedModel(config, tokenizer.vocabulary_size)
+    model = build_model(config, tokenizer.vocabulary_size)
     randomize(model)
     add_random_heads(model)
     save_checkpoint(model, tokenizer, folder, torch.float32)

@@ -28,6 +28,13 @@ TINY_OVERRIDES = (
     "max_text_tokens=24",
     "tasks.caption.max_new_tokens=10",
 )
+COCA_OVERRIDES = (
+    *TINY_OVERRIDES,
+    "embedding_size=6",
+    "max_text_tokens=12",
+    "num_unimodal_layers=2",
+    "num_pooler_queries=3",
+)
 WORDS = (
     "what does the image describe ? yes maybe no a dog cat runs on grass ##s two people . in snow"
 )

@@ -88,7 +88,8 @@ def _sweep(options: argparse.Namespace) -> None:
     predictor = load_predictor(options)
     depths = predictor.info.depths
     is_one_step = predictor.info.tasks[options.task].max_new_tokens == 1
-    families = families_of(is_one_step, depths, predictor.info.learned_kinds)
+    info = predictor.info
+    families = families_of(is_one_step, depths, info.learned_kinds, info.has_text_side)
     if names == [METHODS]:
         names = method_families(families)
     points = sweep_points(names or families, options.task, depths)

@@ -144,10 +144,11 @@ def _space(workload: Workload, goal: Goal, kinds: Kinds) -> SearchSpace:
         info.num_encoder_layers,
         info.num_decoder_layers,
         # A constant instruction is encoded once for all answers: only MuE's layer count charges it.
-        has_text=task.takes_text or goal.cost is CostMeasure.LAYERS,
+        has_text=task.takes_text or (info.has_text_side and goal.cost is CostMeasure.LAYERS),
         has_steps=not task.allowed_outputs,
         decoder_kinds=kinds.decoder,
         encoder_kinds=kinds.encoder,
+        first_exit_depth=info.first_exit_depth,
     )
 
 

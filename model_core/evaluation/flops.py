@@ -27,6 +27,15 @@ class FlopModel:
         stem = self.config.stem
         return 2 * stem.num_image_tokens * stem.feature_channels * self.config.hidden_size
 
+    def pooled_memory(self) -> int:
+        """Queries that pool a photo to the memory; 0 for a model that has none."""
+        width, queries = self.config.hidden_size, self.config.num_pooler_queries
+        if not queries:
+            return 0
+        num_tokens = self.config.stem.num_image_tokens
+        attention = 4 * queries * num_tokens * width + 2 * queries * width * width
+        return 4 * num_tokens * width * width + attention
+
     def encoder_layer(self, num_tokens: int) -> int:
         """One encoder layer over one modality of ``num_tokens`` tokens."""
         width, ffn = self.config.hidden_size, self.config.ffn_size
@@ -37,11 +46,43 @@ class FlopModel:
         width, size = self.config.hidden_size, self.config.embedding_size
         return num_tokens * (4 * width * width + 4 * width) + 2 * width * size
 
+    def image_vector(self) -> int:
+        """The unit vector of the image states, pooled from the memory where queries make one."""
+        num_tokens = self.config.num_pooler_queries or self.config.stem.num_image_tokens
+        return self.pooled_memory() + self.pooler(num_tokens)
+
+    def text_vector(self, num_tokens: int) -> int:
+        """The unit vector of a text's encoder states, or of what unimodal layers make of it."""
+        if self.config.has_text_side:
+            return self.pooler(num_tokens)
+        num_layers = self.config.num_unimodal_layers
+        layers = sum(self.decoder_layers(num_layers, place, 0) for place in range(num_tokens))
+        return layers + 2 * self.config.hidden_size * self.config.embedding_size
+
     def decoder_position(self, position: int, memory_length: int) -> int:
-        """One decoder layer for one 0-based position, memory keys and values not included."""
+        """One decoder layer that sees the memory, for one 0-based position.
+
+        Keys and values of the memory are not included.
+        """
         width, ffn = self.config.hidden_size, self.config.ffn_size
-        linear = 12 * width * width + 4 * width * ffn
-        return linear + 4 * width * (position + 1 + memory_length)
+        alone = 8 * width * width + 4 * width * ffn + 4 * width * (position + 1)
+        return alone + self.cross_attention(memory_length)
+
+    def cross_attention(self, memory_length: int) -> int:
+        """What a unimodal layer has less than that for a position."""
+        width = self.config.hidden_size
+        return 4 * width * width + 4 * width * memory_length
+
+    def decoder_layers(self, depth: int, position: int, memory_length: int) -> int:
+        """The lowest ``depth`` decoder layers for one 0-based position."""
+        num_unimodal = min(depth, self.config.num_unimodal_layers)
+        all_alike = depth * self.decoder_position(position, memory_length)
+        return all_alike - num_unimodal * self.cross_attention(memory_length)
+
+    def memory_key_values(self, depth: int, memory_length: int) -> int:
+        """Cross-attention keys and values of the lowest ``depth`` decoder layers."""
+        num_seeing = max(depth - self.config.num_unimodal_layers, 0)
+        return num_seeing * self.memory_key_value(memory_length)
 
     def memory_key_value(self, memory_length: int) -> int:
         """Cross-attention keys and values of one decoder layer."""

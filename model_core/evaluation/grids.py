@@ -22,13 +22,13 @@ ENCODER_KINDS = ("similarity", FIXED_DEPTH)  # an encoder has no exit head
 SEARCHED_DECODER_KINDS = (*DECODER_KINDS, FIXED_DEPTH)
 
 
-def policies_of(kind: str, num_layers: int) -> list[AnyPolicy]:
+def policies_of(kind: str, num_layers: int, first_exit: int = 1) -> list[AnyPolicy]:
     """Policies of one kind, safe to cheap; full depth is not among them."""
-    return list(cast("Sequence[AnyPolicy]", POLICIES[kind].settings(num_layers)))
+    return list(cast("Sequence[AnyPolicy]", POLICIES[kind].settings(num_layers, first_exit)))
 
 
 def site_paths(
-    site: ExitSite, kind: str, num_layers: int, has_steps: bool
+    site: ExitSite, kind: str, num_layers: int, has_steps: bool, first_exit: int = 1
 ) -> list[list[AnyPolicy]]:
     """Paths of policies of one kind at one site, each safe to cheap.
 
@@ -37,7 +37,7 @@ def site_paths(
     2211.11152, ``beta`` 0.95 and ``tau`` 1), which begin near their number and end about 0.03
     below it.
     """
-    policies = policies_of(kind, num_layers)
+    policies = policies_of(kind, num_layers, first_exit)
     coarse = policies[1::2] if len(policies) > FEW else policies
     paths = [coarse]
     if site is ExitSite.DECODER and kind == "similarity" and has_steps:

@@ -63,14 +63,14 @@ def decoder_oracle(workload: Workload) -> Oracle:
     """
     probe = ExitConfig.model_construct(decoder=GreedyTokenProbe())
     answers = workload.answer(probe, "oracle of the decoder")
-    run = [oracle_depths(answer) for answer in answers]
     config = workload.predictor.model.config
+    run = [oracle_depths(answer, config.first_exit_depth) for answer in answers]
     flops = FlopModel(config, workload.predictor.info.vocabulary_size)
     full_depth = config.num_decoder_layers
     saved_flops = 0
     for example, depths in zip(workload.examples, run, strict=True):
         text_ids = workload.request(example, ExitConfig()).text_ids
-        length = config.stem.num_image_tokens + len(text_ids)
+        length = config.memory_length(len(text_ids))
         at_full = decoder_flops(flops, [full_depth] * len(depths), length)
         saved_flops += at_full - decoder_flops(flops, depths, length)
     costs = [answer.trace.cost for answer in answers]
@@ -82,16 +82,16 @@ def decoder_oracle(workload: Workload) -> Oracle:
         layers_share,  # both modalities are at full depth: their term is the same either way
         MeanDepth(
             image=float(config.num_encoder_layers),
-            text=float(config.num_encoder_layers),
+            text=mean([answer.trace.encoder.text.depth for answer in answers]),
             decoder=mean([depth for depths in run for depth in depths]),
         ),
     )
 
 
-def oracle_depths(answer: Answer) -> list[int]:
-    """Per token of a probed answer, the earliest depth whose choice is the last depth's."""
+def oracle_depths(answer: Answer, first_exit_depth: int = 1) -> list[int]:
+    """Per token of a probed answer, the earliest exit whose choice is the last depth's."""
     tokens = answer.trace.decoder.tokens
-    return [token.scores.index(token.scores[-1]) + 1 for token in tokens]
+    return [token.scores.index(token.scores[-1], first_exit_depth - 1) + 1 for token in tokens]
 
 
 def decoder_flops(flops: FlopModel, depths: Sequence[int], memory_length: int) -> int:
@@ -99,11 +99,11 @@ def decoder_flops(flops: FlopModel, depths: Sequence[int], memory_length: int) -
 
     A position that left early catches up to the deepest layer that a later token runs.
     """
-    total = max(depths) * flops.memory_key_value(memory_length)
+    total = flops.memory_key_values(max(depths), memory_length)
     deepest = 0
     for position, depth in reversed(list(enumerate(depths))):
         deepest = max(deepest, depth)
-        total += deepest * flops.decoder_position(position, memory_length)
+        total += flops.decoder_layers(deepest, position, memory_length)
     return total
 
 

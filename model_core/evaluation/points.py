@@ -35,7 +35,7 @@ NUM_ENCODER_THRESHOLDS = 3  # of a policy at one modality
 NUM_BEAMS = 5
 BEAM_PRESETS = (FULL, "balanced", "fast")
 COPIED_KINDS = ("similarity", "confidence")  # MuE and CALM, whose rule it is
-DRAFT_DEPTHS, LOOKAHEADS = (1, 2), (2, 4)
+DRAFT_EXITS, LOOKAHEADS = (1, 2), (2, 4)
 
 
 class SweepPoint(NamedTuple):
@@ -51,7 +51,8 @@ Family = Callable[[Depths], list[ExitConfig]]
 
 
 def _fixed_decoder(depths: Depths) -> list[ExitConfig]:
-    return [ExitConfig(decoder=policy) for policy in fixed_depths(depths.decoder)]
+    fixed = fixed_depths(depths.decoder, depths.first_exit)
+    return [ExitConfig(decoder=policy) for policy in fixed]
 
 
 def _fixed_image(depths: Depths) -> list[ExitConfig]:
@@ -70,21 +71,27 @@ def _fixed_joint(depths: Depths) -> list[ExitConfig]:
 def _fixed_mixed(depths: Depths) -> list[ExitConfig]:
     """The shallow half of the encoder with the middle of the decoder, off the diagonal."""
     encoder_depths = range(1, math.ceil(depths.encoder / 2) + 1)
-    decoder_depths = range(math.ceil(depths.decoder / 3), 2 * depths.decoder // 3 + 1)
+    shallowest = max(depths.first_exit, math.ceil(depths.decoder / 3))
+    decoder_depths = range(shallowest, 2 * depths.decoder // 3 + 1)
     pairs = product(encoder_depths, decoder_depths)
     return [_at_depths(*pair) for pair in pairs if pair not in _diagonal(depths)]
 
 
-def _diagonal(depths: Depths) -> list[tuple[int, ...]]:
-    steps = max(depths)
+def _diagonal(depths: Depths) -> list[tuple[int, int]]:
+    steps = max(depths.encoder, depths.decoder)
     return [
-        tuple(math.ceil(step * layers / steps) for layers in depths) for step in range(1, steps)
+        (
+            math.ceil(step * depths.encoder / steps),
+            max(depths.first_exit, math.ceil(step * depths.decoder / steps)),
+        )
+        for step in range(1, steps)
     ]
 
 
 def _lossless(depths: Depths) -> list[ExitConfig]:
-    """Drafts of shallow fixed depths, checked by full depth."""
-    drafts = [depth for depth in DRAFT_DEPTHS if depth < depths.decoder]
+    """Drafts of the shallowest exits, checked by full depth."""
+    exits = (depths.first_exit - 1 + number for number in DRAFT_EXITS)
+    drafts = [depth for depth in exits if depth < depths.decoder]
     return [
         ExitConfig(decoder=FixedDepthPolicy(depth=depth), lookahead=lookahead)
         for depth, lookahead in product(drafts, LOOKAHEADS)
@@ -96,14 +103,15 @@ def _at_depths(encoder_depth: int, decoder_depth: int) -> ExitConfig:
     return ExitConfig(image=encoder, text=encoder, decoder=FixedDepthPolicy(depth=decoder_depth))
 
 
-def fixed_depths(num_layers: int) -> list[FixedDepthPolicy]:
-    """Every depth below the last."""
-    return [FixedDepthPolicy(depth=depth) for depth in range(1, num_layers)]
+def fixed_depths(num_layers: int, first_exit: int = 1) -> list[FixedDepthPolicy]:
+    """Every exit below the last."""
+    return [FixedDepthPolicy(depth=depth) for depth in range(first_exit, num_layers)]
 
 
 def _grid(kind: str, count: int, make_exits: Callable[[AnyPolicy], ExitConfig]) -> Family:
     return lambda depths: [
-        make_exits(policy) for policy in evenly(policies_of(kind, depths.decoder), count)
+        make_exits(policy)
+        for policy in evenly(policies_of(kind, depths.decoder, depths.first_exit), count)
     ]
 
 
@@ -155,7 +163,12 @@ def _families() -> dict[str, Family]:
 FAMILIES: Mapping[str, Family] = _families()
 
 
-def families_of(is_one_step: bool, depths: Depths, learned_kinds: Collection[str]) -> list[str]:
+def families_of(
+    is_one_step: bool,
+    depths: Depths,
+    learned_kinds: Collection[str],
+    has_text_side: bool = True,
+) -> list[str]:
     """What a sweep measures by default, the oracle aside.
 
     Args:
@@ -163,8 +176,11 @@ def families_of(is_one_step: bool, depths: Depths, learned_kinds: Collection[str
             with and nothing to search.
         depths: Layers of the model.
         learned_kinds: Kinds of policy that the model has heads for; others are left out.
+        has_text_side: False leaves out the families that differ in the text alone.
     """
     usable = _usable_families(depths, learned_kinds)
+    if not has_text_side:
+        usable = [name for name in usable if not name.endswith(f"_{ExitSite.TEXT}")]
     if is_one_step:
         needs_steps = (LOSSLESS, *(name for name in usable if name.endswith(COPY_SUFFIX)))
         return [*(name for name in usable if name not in needs_steps), PRESETS]

@@ -48,7 +48,7 @@ class RetrievalPoint(BaseModel):
         text_to_image: Each caption among all photos.
         image_to_text: Each photo among all captions; the best of its own counts.
         image_depth: Mean layers run per photo.
-        text_depth: Mean layers run per caption.
+        text_depth: Mean layers run per caption; 0 where the encoder takes no text.
         layers_saved: Share of the encoder's layers, both modalities counted alike.
     """
 
@@ -110,8 +110,9 @@ class Retriever:
         images = self._embed(Modality.IMAGE, photos, exits)
         texts = self._embed(Modality.TEXT, self._captions, exits)
         similarity = (texts.vectors @ images.vectors.T).cpu().numpy()
-        layers = self._predictor.info.num_encoder_layers
+        info = self._predictor.info
         image_depth, text_depth = mean(images.depths), mean(texts.depths)
+        depths = (image_depth, text_depth) if info.has_text_side else (image_depth,)
         return RetrievalPoint(
             name=name,
             exits=exits,
@@ -119,7 +120,7 @@ class Retriever:
             image_to_text=recall(caption_ranks(similarity, self.owners)),
             image_depth=image_depth,
             text_depth=text_depth,
-            layers_saved=relative_saving((image_depth + text_depth) / 2, layers),
+            layers_saved=relative_saving(mean(depths), info.num_encoder_layers),
         )
 
     def _embed(self, modality: Modality, items: Sequence[Content], exits: ExitConfig) -> Embedded:

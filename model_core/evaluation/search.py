@@ -39,6 +39,7 @@ class SearchSpace:
         has_steps: False where an answer takes one step.
         decoder_kinds: Kinds of policy in the decoder.
         encoder_kinds: Kinds of policy in the encoder.
+        first_exit_depth: Fewest decoder layers that may run.
     """
 
     num_encoder_layers: int
@@ -47,6 +48,7 @@ class SearchSpace:
     has_steps: bool
     decoder_kinds: Sequence[str] = SEARCHED_DECODER_KINDS
     encoder_kinds: Sequence[str] = ENCODER_KINDS
+    first_exit_depth: int = 1
 
     def paths(self, site: ExitSite) -> Iterator[list[ExitConfig]]:
         """Settings that differ from full depth at one site, each path safe to cheap."""
@@ -54,9 +56,10 @@ class SearchSpace:
             return
         is_decoder = site is ExitSite.DECODER
         num_layers = self.num_decoder_layers if is_decoder else self.num_encoder_layers
+        first_exit = self.first_exit_depth if is_decoder else 1
         for kind in self.decoder_kinds if is_decoder else self.encoder_kinds:
             if kind != NEVER:
-                for path in site_paths(site, kind, num_layers, self.has_steps):
+                for path in site_paths(site, kind, num_layers, self.has_steps, first_exit):
                     yield [ExitConfig.model_validate({site.value: policy}) for policy in path]
 
 

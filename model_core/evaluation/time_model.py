@@ -120,19 +120,21 @@ def priced_settings(workload: Workload) -> list[ExitConfig]:
     info = workload.predictor.info
     decoder, encoder = info.num_decoder_layers, info.num_encoder_layers
     settings = [ExitConfig()]
-    settings += [ExitConfig(decoder=policy) for policy in _shallow_and_middle(decoder)]
+    first = info.first_exit_depth
+    settings += [ExitConfig(decoder=policy) for policy in _shallow_and_middle(decoder, first)]
     settings += [ExitConfig(image=policy) for policy in _shallow_and_middle(encoder)]
     if info.tasks[workload.task].takes_text:
         settings += [ExitConfig(text=policy) for policy in _shallow_and_middle(encoder)]
     for kind in usable_kinds(DECODER_KINDS, info.learned_kinds):
-        safe, *_, cheap = policies_of(kind, decoder)
-        settings += [ExitConfig(decoder=safe), ExitConfig(decoder=cheap)]
+        policies = policies_of(kind, decoder, first)
+        safe_and_cheap = dict.fromkeys([*policies[:1], *policies[-1:]])
+        settings += [ExitConfig(decoder=policy) for policy in safe_and_cheap]
     for kind in ENCODER_KINDS:
         safe, *_ = policies_of(kind, encoder)
         settings.append(ExitConfig(image=safe, text=safe))
     return settings
 
 
-def _shallow_and_middle(num_layers: int) -> list[FixedDepthPolicy]:
-    depths = dict.fromkeys((1, (1 + num_layers) // 2))
+def _shallow_and_middle(num_layers: int, first_exit: int = 1) -> list[FixedDepthPolicy]:
+    depths = dict.fromkeys((first_exit, (first_exit + num_layers) // 2))
     return [FixedDepthPolicy(depth=depth) for depth in depths]

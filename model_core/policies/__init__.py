@@ -13,6 +13,7 @@ from model_core.policies.base import (
     KnownScore,
     decide,
     decides_to_leave,
+    depth_without_exit,
 )
 from model_core.policies.classifier import ClassifierPolicy
 from model_core.policies.confidence import ConfidencePolicy
@@ -78,4 +79,5 @@ __all__ = [
     "ThresholdDecay",
     "decide",
     "decides_to_leave",
+    "depth_without_exit",
 ]

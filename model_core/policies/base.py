@@ -146,8 +146,11 @@ class ExitPolicy(BaseModel):
     )
 
     @classmethod
-    def settings(cls, num_layers: int) -> Sequence[Self]:  # noqa: ARG003
-        """Policies to try on a model of that depth, safe to cheap; full depth is not among them."""
+    def settings(cls, num_layers: int, first_exit: int = 1) -> Sequence[Self]:  # noqa: ARG003
+        """Policies to try where exits stand at depths ``first_exit`` to ``num_layers``.
+
+        Safe to cheap; full depth is not among them.
+        """
         return [cls.model_validate({"threshold": value}) for value in cls.grid]
 
     @property
@@ -219,6 +222,12 @@ class ExitDecision:
     exit_mask: Tensor
     scores: Tensor
     thresholds: Tensor
+
+
+def depth_without_exit(policy: ExitPolicy, first_exit: int) -> int | None:
+    """The depth that ``policy`` names, where it is below ``first_exit``; else None."""
+    depth: int | None = getattr(policy, "depth", None)
+    return depth if depth is not None and depth < first_exit else None
 
 
 def decide(policy: ExitPolicy, signals: ExitSignals) -> ExitDecision:

@@ -17,8 +17,8 @@ class FixedDepthPolicy(ExitPolicy):
     )
 
     @classmethod
-    def settings(cls, num_layers: int) -> Sequence[Self]:
-        return [cls(depth=depth) for depth in range(num_layers - 1, 0, -1)]
+    def settings(cls, num_layers: int, first_exit: int = 1) -> Sequence[Self]:
+        return [cls(depth=depth) for depth in range(num_layers - 1, first_exit - 1, -1)]
 
     def known_score(self, depth: int) -> KnownScore:
         return KnownScore(float(depth), float(self.depth))

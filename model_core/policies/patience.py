@@ -30,8 +30,9 @@ class PatiencePolicy(ExitPolicy):
     )
 
     @classmethod
-    def settings(cls, num_layers: int) -> Sequence[Self]:
-        return [cls(patience=int(value)) for value in cls.grid if value < num_layers]
+    def settings(cls, num_layers: int, first_exit: int = 1) -> Sequence[Self]:
+        num_exits = num_layers - first_exit + 1
+        return [cls(patience=int(value)) for value in cls.grid if value < num_exits]
 
     @property
     def needs_logits(self) -> bool:
@@ -42,10 +43,10 @@ class PatiencePolicy(ExitPolicy):
         return 2
 
     def score(self, signals: ExitSignals) -> Tensor:
-        choice = signals.logits().argmax(dim=-1).to(CARRIED_DTYPE)
+        # From 1 on: what is carried to the first exit is 0, and no choice.
+        choice = signals.logits().argmax(dim=-1).to(CARRIED_DTYPE) + 1
         last, repeats = signals.carried_from_before(self.num_carried).unbind(dim=1)
-        is_repeat = (choice == last) & (signals.depth > 1)
-        repeats = torch.where(is_repeat, repeats + 1, 0)
+        repeats = torch.where(choice == last, repeats + 1, 0)
         signals.carried = torch.stack([choice, repeats], dim=1)
         return repeats.to(signals.hidden)
 

@@ -26,8 +26,9 @@ class ShallowExitPolicy(ConfidencePolicy):
     depth: int = Field(default=2, ge=1, le=1000, description="The only depth that may be left at.")
 
     @classmethod
-    def settings(cls, num_layers: int) -> Sequence[Self]:
-        depth = max(1, num_layers // 3)
+    def settings(cls, num_layers: int, first_exit: int = 1) -> Sequence[Self]:
+        num_exits = num_layers - first_exit + 1
+        depth = first_exit - 1 + max(1, num_exits // 3)
         return [cls(threshold=value, depth=depth) for value in cls.grid]
 
     def asks_at(self, depth: int) -> bool:

@@ -25,6 +25,7 @@ class Objective(StrEnum):
     CIDER = "cider"
     DISTIL = "distil"
     CONTRASTIVE = "contrastive"
+    COCA = "coca"
     CLASSIFIER = "classifier"
     PALBERT = "palbert"
     JEI_DNN = "jei_dnn"
@@ -92,7 +93,8 @@ class LossConfig(FrozenConfig):
         label_smoothing: Of the caption loss.
         exits_per_step: Decoder exits supervised in one step: the last and others at random.
         entailment_weight: Of the entailment loss beside the caption loss.
-        contrastive_weight: Of the contrastive loss, for a model with poolers.
+        contrastive_weight: Of the contrastive loss beside the caption loss, for a model with
+            poolers.
         samples_per_photo: Captions drawn for each photo by the CIDEr recipe; of the distillation
             recipe's the first is the teacher's likeliest.
         sample_max_tokens: Most tokens of a drawn caption; the task's own limit when it is lower.

@@ -144,10 +144,10 @@ class TrainData:
             ]
             for item in examples
         ]
-        self._labels = list(model_config.tasks["entailment"].allowed_outputs)
+        self._labels = list(model_config.allowed_outputs("entailment"))
         self._pairs: list[list[EntailmentExample]] = [[] for _ in examples]
         position = {item.image: number for number, item in enumerate(examples)}
-        for pair in read_entailment(config.folder, "train"):
+        for pair in read_entailment(config.folder, "train") if self._labels else ():
             if pair.image in position:  # some are about photos without captions in this split
                 self._pairs[position[pair.image]].append(pair)
         instruction = model_config.tasks["caption"].instruction

@@ -13,9 +13,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from model_core.architectures import build_model
 from model_core.checkpoint import load_checkpoint
-from model_core.config import ModelConfig, load_config
-from model_core.convert import load_source_tokenizer, load_stem_weights, load_text_weights
+from model_core.coca import CocaModel
+from model_core.config import Architecture, ModelConfig, load_config
+from model_core.convert import (
+    load_source_tokenizer,
+    load_stem_weights,
+    load_text_weights,
+    load_unified_weights,
+)
 from model_core.errors import ConfigError
 from model_core.model import UnifiedModel
 from model_core.stem import fold_batch_norms
@@ -23,6 +30,7 @@ from model_core.tokenizer import PrunedVocabulary, WordPieceTokenizer
 from model_core.training.average import mix_weights
 from model_core.training.cider import CiderRecipe
 from model_core.training.classifier import ClassifierRecipe
+from model_core.training.coca import CocaRecipe
 from model_core.training.config import Objective, TrainConfig
 from model_core.training.contrastive import ContrastiveRecipe
 from model_core.training.data import TrainData, normalise_caption, read_captions, read_entailment
@@ -58,10 +66,11 @@ def start_model(config: TrainConfig) -> Start:
 
     Raises:
         CheckpointError: ``start_from`` cannot be loaded.
-        ConfigError: ``start_from`` holds a model of another configuration, or is missing where
-            heads are trained for a finished model.
+        ConfigError: The objective does not train such a model, or ``start_from`` holds a model of
+            another configuration, or is missing where heads are trained for a finished model.
     """
     model_config = load_config(config.model_path, ModelConfig)
+    _check_objective(config, model_config)
     if trains_heads(config):
         checkpoint_to_extend(config)
     if config.start_from is not None:
@@ -74,7 +83,7 @@ def start_model(config: TrainConfig) -> Start:
             mix_weights(model, load_checkpoint(config.mix_with).model, config.mix_weight)
         return Start(model, loaded.tokenizer)
     vocabulary = build_vocabulary(config, model_config)
-    model = UnifiedModel(model_config, vocabulary.tokenizer.vocabulary_size)
+    model = build_model(model_config, vocabulary.tokenizer.vocabulary_size)
     if config.has_pretrained_start:
         load_stem_weights(model)
         load_text_weights(model, vocabulary.source_ids)
@@ -83,19 +92,35 @@ def start_model(config: TrainConfig) -> Start:
     return Start(model, vocabulary.tokenizer)
 
 
+def _check_objective(config: TrainConfig, model_config: ModelConfig) -> None:
+    is_coca = model_config.architecture is Architecture.COCA
+    if is_coca != (config.objective is Objective.COCA):
+        raise ConfigError(
+            f"objective: '{config.objective}' does not train a model of architecture "
+            f"'{model_config.architecture}'; '{Objective.COCA}' trains '{Architecture.COCA}' alone"
+        )
+
+
 def _as_configured(
     loaded: UnifiedModel, model_config: ModelConfig, config: TrainConfig
 ) -> UnifiedModel:
-    """The loaded model, with new poolers where the configuration asks for them first."""
+    """The loaded model, with new poolers where the configuration asks for them first.
+
+    A CoCa model may also start from a unified one (``convert.load_unified_weights``).
+    """
     if loaded.config == model_config:
         return loaded
+    if model_config.architecture is not loaded.config.architecture:
+        model = build_model(model_config, loaded.word_embedding.num_embeddings)
+        load_unified_weights(model, loaded)
+        return model
     without_poolers = model_config.model_copy(update={"embedding_size": 0})
     if loaded.config != without_poolers:
         raise ConfigError(
             f"start_from: {config.start_from} holds a model of another configuration than "
             f"{config.model_path}"
         )
-    model = UnifiedModel(model_config, loaded.word_embedding.num_embeddings)
+    model = build_model(model_config, loaded.word_embedding.num_embeddings)
     fold_batch_norms(model.stem)
     model.load_state_dict(loaded.state_dict(), strict=False)
     return model
@@ -113,6 +138,8 @@ def build_recipe(config: TrainConfig, model: UnifiedModel, tokenizer: WordPieceT
     if bool((model.encoder.feature_scale == 1).all()):  # no run has shown it photos yet
         standardise_features(model, features, config.num_trainable_stem_blocks)
     data = TrainData(config.data, model.config, tokenizer, features, config.seed)
+    if isinstance(model, CocaModel):
+        return CocaRecipe(forcing, model, data, config.loss)
     if config.objective is Objective.CONTRASTIVE:
         return ContrastiveRecipe(forcing, data, config)
     if config.objective in HEADS_RECIPES:
@@ -131,7 +158,7 @@ def build_recipe(config: TrainConfig, model: UnifiedModel, tokenizer: WordPieceT
 def _forcing(
     config: TrainConfig, model: UnifiedModel, tokenizer: WordPieceTokenizer
 ) -> TeacherForcing:
-    labels = model.config.tasks["entailment"].allowed_outputs.values()
+    labels = model.config.allowed_outputs("entailment").values()
     return TeacherForcing(
         model,
         tokenizer.start_id,

@@ -1,6 +1,6 @@
 """The forward pass of every recipe: encode to drawn depths, decode whole targets, sum losses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
@@ -35,7 +35,7 @@ def draw_depths(sizes: ModelConfig, config: LossConfig, rng: np.random.Generator
     image = text = sizes.num_encoder_layers
     if rng.random() < config.shallow_memory_fraction:
         image, text = (int(depth) for depth in rng.integers(1, image + 1, size=2))
-    shallow = rng.permutation(np.arange(1, sizes.num_decoder_layers))
+    shallow = rng.permutation(np.arange(sizes.first_exit_depth, sizes.num_decoder_layers))
     chosen = sorted(int(depth) for depth in shallow[: config.exits_per_step - 1])
     return Depths(image, text, (*chosen, sizes.num_decoder_layers))
 
@@ -112,11 +112,17 @@ class TeacherForcing:
     ) -> Tensor:
         """``L_avg + L_N`` over ``exits`` of the cross entropy of ``(R, T)`` targets."""
         packing = Packing(targets != IGNORED_TARGET)
-        packed = packing.pack(targets)
+        features = self.exit_features(inputs, packing, memory, exits)
+        return self.supervised(features, packing.pack(targets), label_smoothing)
+
+    def supervised(
+        self, exit_features: Sequence[Tensor], targets: Tensor, label_smoothing: float
+    ) -> Tensor:
+        """``L_avg + L_N`` of the cross entropy of ``(N,)`` targets, by ``(N, D)`` exit features."""
         return deep_supervision(
             [
-                caption_loss(self.model.exit_logits(features), packed, label_smoothing)
-                for features in self.exit_features(inputs, packing, memory, exits)
+                caption_loss(self.model.exit_logits(features), targets, label_smoothing)
+                for features in exit_features
             ]
         )
 
@@ -186,12 +192,18 @@ class TeacherForcing:
         self, inputs: Tensor, packing: Packing, memory: Memory, exits: tuple[int, ...]
     ) -> list[Tensor]:
         """``(N, D)`` exit features of the packed ``(R, T)`` inputs at each of ``exits``."""
+        positions = torch.arange(inputs.shape[1], device=inputs.device).expand_as(inputs)
+        hidden = self.model.decoder.embed(packing.pack(inputs), packing.pack(positions))
+        return self.exit_features_from(0, hidden, packing, memory, exits)
+
+    def exit_features_from(
+        self, depth: int, hidden: Tensor, packing: Packing, memory: Memory, exits: tuple[int, ...]
+    ) -> list[Tensor]:
+        """The same of ``(N, D)`` states that have run ``depth`` layers before."""
         decoder = self.model.decoder
         context = TeacherForcedContext(decoder.layers, packing, memory.states, memory.mask)
-        positions = torch.arange(inputs.shape[1], device=inputs.device).expand_as(inputs)
-        hidden = decoder.embed(packing.pack(inputs), packing.pack(positions))
         features = []
-        previous = 0
+        previous = depth
         for depth in exits:
             hidden = decoder.run_layers(hidden, context, previous, depth)
             features.append(self.model.exit_features(depth, hidden))

@@ -116,3 +116,13 @@ def test_a_modality_that_was_not_asked_about_is_no_exit_site() -> None:
     assert score_sites(trace) == [("Image", "image")]
     assert default_site(trace) == "image"
     assert modality_words("Text", trace.encoder.text) == "Text: not part of the question"
+
+
+def test_modality_that_did_not_run_has_no_site(
+    caption_answer: CaptionAnswer,
+) -> None:
+    nothing = ModalityTrace(depth=0, num_layers=6, scores=[], thresholds=[])
+    encoder = caption_answer.trace.encoder.model_copy(update={"text": nothing})
+    trace = caption_answer.trace.model_copy(update={"encoder": encoder})
+    assert "text" not in [key for _, key in score_sites(trace)]
+    assert modality_words("Text", nothing).startswith("Text: not part")

@@ -53,11 +53,11 @@ def test_header_comment_gives_a_command(path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        ("model", {"offramp-s", "ofa-base"}),
+        ("model", {"offramp-s", "ofa-base", "coca"}),
         ("policy", {"full", "quality", "balanced", "fast", "mue", "deed", "lossless"}),
         (
             "train",
-            {"flickr8k"} | {f"flickr8k-{stage}" for stage in STAGES},
+            {"flickr8k", "coca"} | {f"flickr8k-{stage}" for stage in STAGES},
         ),
         ("serve", {"cpu", "gpu"}),
     ],

@@ -152,6 +152,7 @@ class FakeInfo:
     num_parameters: int = 1000
     preprocessing_version: str = "1"
     learned_kinds: tuple[str, ...] = ()
+    first_exit_depth: int = 1
     embedding_size: int = 2
     tags: tuple[str, ...] = ("dog", "snow", "cat")
     tasks: Mapping[str, TaskConfig] = field(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_core.config import ExitConfig
+from model_core.config import CONFIG_ROOT, ExitConfig, ModelConfig, load_config
 from model_core.embedding import Embedded
 from model_core.errors import InputError
 from model_core.evaluation import retrieval
@@ -26,6 +26,8 @@ from model_core.predictor import Content, Predictor
 from model_core.tokenizer import text_side
 from model_core.training.data import normalise_caption
 from model_core.types import Modality
+from tests.conftest import write_random
+from tests.tiny import COCA_OVERRIDES
 
 # Rows are captions, columns photos: captions 0 and 1 are about photo 0, 2 about 1, 3 and 4 about 2.
 OWNERS = np.array([0, 0, 1, 2, 2])
@@ -157,3 +159,18 @@ def test_dynamic_policies_leave_row_by_row(
 def test_model_without_poolers_is_refused(predictor: Predictor) -> None:
     with pytest.raises(InputError, match=r"tiny has no poolers \(embedding_size: 0\)"):
         retrieve(predictor, "test", [], {}, {})
+
+
+def test_coca_finds_captions_by_its_decoder(
+    tmp_path: Path, data_folder: Path, pooled: Predictor
+) -> None:
+    config = load_config(CONFIG_ROOT / "model" / "coca.yaml", ModelConfig, COCA_OVERRIDES)
+    coca = Predictor.load(write_random(config, pooled.tokenizer, tmp_path), dtype="float64")
+    examples = read_examples(coca, "caption", data_folder, "test")
+    shallow = ExitConfig(image=FixedDepthPolicy(depth=1), text=FixedDepthPolicy(depth=1))
+    settings = {"full": ExitConfig(), "shallow": shallow}
+    results = retrieve(coca, "test", examples, stem_features(coca, examples), settings)
+    full, early = results.points
+    assert (full.image_depth, full.text_depth, full.layers_saved) == (4, 0, 0)
+    # The text is no part of the encoder: one of four image layers ran.
+    assert (early.image_depth, early.text_depth, early.layers_saved) == (1, 0, 0.75)
