@@ -57,9 +57,13 @@ def test_tests_do_not_see_the_settings_of_the_shell() -> None:
 def test_bench_takes_data_and_results_and_measures_times_alone() -> None:
     commands = run_make("--dry-run", "bench", "DATA=photos", "RESULTS=found", "ARGS=--num-timed 32")
     sweeps = re.findall(r"-m model_core sweep (.*)", commands.replace("\\\n", " "))
-    assert all("--data photos --out found" in sweep for sweep in sweeps)
-    assert all("--num-timed 32" in sweep for sweep in sweeps)
-    untimed = [sweep.endswith("--batch-sizes ''") for sweep in sweeps]
+    assert all("--data photos" in sweep for sweep in sweeps)
+    tuning = [sweep for sweep in sweeps if "--split val" in sweep]
+    assert len(tuning) == 3
+    assert all("--out found/tuning" in sweep and "--batch-sizes ''" in sweep for sweep in tuning)
+    shown = [sweep for sweep in sweeps if "--split test" in sweep]
+    assert all("--out found " in sweep and "--num-timed 32" in sweep for sweep in shown)
+    untimed = [sweep.endswith("--batch-sizes ''") for sweep in shown]
     assert untimed == [True] * 3 + [False] * 3  # quality first, two at once; times one by one
     assert re.search(r"-m model_core report --results found", commands)
     assert re.search(r"-m model_core judgments --data photos --out found", commands)

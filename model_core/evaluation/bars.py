@@ -48,7 +48,7 @@ REMAINING = f"of it left at batch {LARGE_BATCH}"
 
 def kept_share(results: SweepResults, point: PointResult) -> float:
     """The point's quality over full depth's."""
-    return point.metrics[results.metric].value / results.full.metrics[results.metric].value
+    return results.quality(point) / results.quality(results.full)
 
 
 def remaining_share(point: PointResult) -> float | None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from model_core.evaluation.bars import kept_share
 from model_core.evaluation.results import PointResult, SweepResults
 
 
@@ -10,7 +9,8 @@ def cheapest(
     results: SweepResults, points: Sequence[PointResult], share: float
 ) -> PointResult | None:
     """The point that saves most (in operations, then in layers) among those that keep ``share``."""
-    keeping = [point for point in points if kept_share(results, point) >= share]
+    enough = share * results.quality(results.full)
+    keeping = [point for point in points if results.quality(point) >= enough]
     return max(keeping, key=lambda point: (point.saving.flops, point.saving.layers), default=None)
 
 

@@ -128,8 +128,8 @@ def fixed_curve(
     points = [point for family in (FULL, *families) for point in results.family(family)]
     known = [(saved, point) for point in points if (saved := measure.saved(point)) is not None]
     curve: list[tuple[float, PointResult]] = []
-    for saved, point in sorted(known, key=lambda item: (-item[0], -_quality(results, item[1]))):
-        if not curve or _quality(results, point) > _quality(results, curve[-1][1]):
+    for saved, point in sorted(known, key=lambda item: (-item[0], -results.quality(item[1]))):
+        if not curve or results.quality(point) > results.quality(curve[-1][1]):
             while len(curve) > 1 and _is_steeper(results, curve[-2:], (saved, point)):
                 curve.pop()
             curve.append((saved, point))
@@ -144,13 +144,9 @@ def _is_steeper(
     """True when the way to the new point is at least as steep as the last piece of the curve."""
     (more, cheap), (less, dear) = last
     saved, point = new
-    gained = _quality(results, dear) - _quality(results, cheap)
-    gains = _quality(results, point) - _quality(results, dear)
+    gained = results.quality(dear) - results.quality(cheap)
+    gains = results.quality(point) - results.quality(dear)
     return gains * (more - less) >= gained * (less - saved)
-
-
-def _quality(results: SweepResults, point: PointResult) -> float:
-    return point.metrics[results.metric].value
 
 
 def compare(sweep: MeasuredSweep, point: PointResult, measure: Measure) -> Comparison | None:
@@ -166,8 +162,8 @@ def compare(sweep: MeasuredSweep, point: PointResult, measure: Measure) -> Compa
     if saved > curve[0][0]:
         return Comparison(saved, None)
     mixture = _mixture(curve, saved)
-    of_curve = sum(share * _quality(sweep.results, fixed) for share, fixed in mixture)
-    difference = _quality(sweep.results, point) - of_curve
+    of_curve = sum(share * sweep.results.quality(fixed) for share, fixed in mixture)
+    difference = sweep.results.quality(point) - of_curve
     return Comparison(saved, difference, *_interval(sweep.scores, point, mixture))
 
 

@@ -98,6 +98,10 @@ class SweepResults(BaseModel):
         """Full depth, greedy: what every saving is against."""
         return self.family(FULL)[0]
 
+    def quality(self, point: PointResult) -> float:
+        """The headline metric of a point."""
+        return point.metrics[self.metric].value
+
     @property
     def batch_sizes(self) -> list[int]:
         """Batch sizes that times were measured at, smallest first."""

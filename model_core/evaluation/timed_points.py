@@ -52,6 +52,4 @@ def _representatives(
         for share in TIMED_SHARES
     ]
     kept = {point.key: point for point in found if point is not None}
-    return list(kept.values()) or [
-        max(points, key=lambda point: point.metrics[results.metric].value)
-    ]
+    return list(kept.values()) or [max(points, key=results.quality)]

@@ -17,7 +17,7 @@ from model_core.evaluation.tags import (
     read_tag_examples,
     tag_metrics,
 )
-from model_core.policies import ConfidencePolicy, FixedDepthPolicy
+from model_core.policies import ConfidencePolicy, FixedDepthPolicy, SimilarityPolicy
 from model_core.predictor import Predictor
 from tests.tiny_tags import TAG_WORDS
 
@@ -39,7 +39,11 @@ def test_targets_are_what_two_captions_of_a_photo_say(
 
 
 def test_one_pass_tells_what_the_runtime_answers(tagging: Predictor, given: TagExamples) -> None:
-    policies = tag_settings(4)
+    policies = [
+        *tag_settings(4),
+        *(ConfidencePolicy(threshold=value) for value in (0.86, 0.89)),  # part these photos
+        SimilarityPolicy(threshold=0.55),
+    ]
     features = stem_features(tagging, given.examples)
     rows = [features[example.image] for example in given.examples]
     readings = read_depths(tagging, rows, policies)
