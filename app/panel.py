@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import gradio as gr
 import plotly.graph_objects as go
@@ -22,6 +22,8 @@ from app.plots import score_figure
 from app.state import MAX_TRACE_BYTES, Shown, load_trace, save_link_html
 
 logger = logging.getLogger(__name__)
+
+Values = TypeVar("Values")
 
 # Names in the picture are buttons; a press tells Gradio which one.
 PICTURE_JS = """
@@ -153,11 +155,23 @@ def show_error(message: str, request_id: str | None = None) -> PanelValues:
 
 
 def guarded(answer: Callable[[], Shown]) -> PanelValues:
-    """The border of a UI event: whatever fails becomes a sentence, the rest goes to the log."""
+    """The panel for an answer, or for what failed."""
+    return run_event(lambda: show_answer(answer()), show_error)
+
+
+def run_event(
+    event: Callable[[], Values], show_failure: Callable[[str, str | None], Values]
+) -> Values:
+    """The border of a UI event: whatever fails becomes a sentence, the rest goes to the log.
+
+    Args:
+        event: Gives the new values of the outputs.
+        show_failure: Gives them for a sentence and the id to quote, where the event fails.
+    """
     try:
-        return show_answer(answer())
+        return event()
     except Exception as error:  # noqa: BLE001 - the border of a UI event
-        return show_error(*sentence_of(error))
+        return show_failure(*sentence_of(error))
 
 
 def sentence_of(error: Exception) -> tuple[str, str | None]:

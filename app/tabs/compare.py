@@ -11,7 +11,7 @@ from app.client import Client
 from app.comparison import comparison_html, setting_name
 from app.controls import Presets, build_own_controls, offered, policy_choice
 from app.errors import InputError
-from app.panel import sentence_of
+from app.panel import run_event
 from app.photos import build_photo, read_photo
 from app.pictures import error_html
 from app.plots import NamedCost, savings_figure
@@ -81,11 +81,13 @@ def compare_settings(
     *own: Any,
 ) -> tuple[str, Any]:
     """The cards and the bars of the same input under the settings."""
-    try:
+
+    def compare() -> tuple[str, Any]:
         request = build_request(photo, task, (hypothesis, premise), settings, own)
         return show_comparison(client.compare(request))
-    except Exception as error:  # noqa: BLE001 - the border of a UI event
-        return error_html(*sentence_of(error)), gr.update(value=None, visible=False)
+
+    hidden = gr.update(value=None, visible=False)
+    return run_event(compare, lambda *failure: (error_html(*failure), hidden))
 
 
 def build_request(

@@ -9,7 +9,7 @@ import gradio as gr
 from app.client import Client
 from app.controls import PolicyControls, build_controls, policy_choice
 from app.errors import InputError
-from app.panel import sentence_of
+from app.panel import run_event
 from app.pictures import CACHE_WORDS, error_html, modality_html
 from app.ranking import Ranked, Ranking, Refused, Report, Vectors, photo_name, rank_photos
 from serve.schemas import PoliciesReport
@@ -72,11 +72,15 @@ def search_photos(
     *own: Any,
 ) -> SearchValues:
     """The ranking of the photos at some paths; kept vectors are not asked for again."""
-    try:
-        ranking = ask(client, photos, text, kept, preset, own, progress)
-    except Exception as error:  # noqa: BLE001 - the border of a UI event
-        hidden = gr.update(value=None, visible=False)
-        return SearchValues(error_html(*sentence_of(error)), hidden, kept)
+    hidden = gr.update(value=None, visible=False)
+    return run_event(
+        lambda: show_ranking(ask(client, photos, text, kept, preset, own, progress)),
+        lambda *failure: SearchValues(error_html(*failure), hidden, kept),
+    )
+
+
+def show_ranking(ranking: Ranking) -> SearchValues:
+    """The tab filled with a ranking."""
     pictures = [picture(ranked) for ranked in ranking.photos]
     shown = gr.update(value=pictures, visible=bool(pictures))
     return SearchValues(ranking_html(ranking), shown, ranking.vectors)

@@ -9,7 +9,7 @@ import gradio as gr
 
 from app.client import Client
 from app.controls import TAGS_TASK, PolicyControls, build_controls, policy_choice
-from app.panel import explain_stop, sentence_of
+from app.panel import explain_stop, run_event
 from app.photos import build_photo, read_photo
 from app.pictures import error_html, facts_html, modality_html, savings_html, stages_html
 from app.state import shown_from
@@ -54,11 +54,11 @@ def build_tab(
 
 def tag_photo(client: Client, photo: str | None, preset: str | None, *own: Any) -> TagValues:
     """The words, the layers and the curve for the photo at a path."""
-    try:
-        return show_tags(ask(client, photo, preset, own))
-    except Exception as error:  # noqa: BLE001 - the border of a UI event
-        hidden = gr.update(value=None, visible=False)
-        return TagValues(error_html(*sentence_of(error)), "", "", hidden)
+    hidden = gr.update(value=None, visible=False)
+    return run_event(
+        lambda: show_tags(ask(client, photo, preset, own)),
+        lambda *failure: TagValues(error_html(*failure), "", "", hidden),
+    )
 
 
 def ask(client: Client, photo: str | None, preset: str | None, own: tuple[Any, ...]) -> TagsAnswer:

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from model_core.layers import Packing
-from model_core.tokenizer import WordPieceTokenizer, pad_rows
+from model_core.tokenizer import WordPieceTokenizer
 from model_core.training.config import LossConfig
-from model_core.training.data import IGNORED_TARGET, TrainBatch, TrainData
+from model_core.training.data import IGNORED_TARGET, TrainBatch, TrainData, sentence_rows
 from model_core.training.joint import JointRecipe
 from model_core.training.losses import imitation_loss, self_critical_loss
 from model_core.training.recipe import StepLosses
 from model_core.training.reward import CiderReward, DrawnCaption
-from model_core.training.sampling import sample_captions
+from model_core.training.sampling import new_generator, sample_captions
 from model_core.training.teacher_forcing import Depths, Memory, TeacherForcing
 from model_core.training.text_data import TextPairs
 
@@ -41,13 +41,9 @@ class CiderRecipe(JointRecipe):
         rows = self._draw(memory)
         rewards = self._rewards(batch, rows)
         advantages = (rewards - mean_of_others(rewards)).flatten().to(image.device)
-        tokenizer = self._tokenizer
-        targets = pad_rows(rows, IGNORED_TARGET).to(image.device)
-        inputs = pad_rows([[tokenizer.start_id, *row[:-1]] for row in rows], tokenizer.pad_id)
+        inputs, targets = sentence_rows(rows, self._tokenizer, image.device)
         packing = Packing(targets != IGNORED_TARGET)
-        features = self._forcing.exit_features(
-            inputs.to(image.device), packing, memory, depths.decoder
-        )
+        features = self._forcing.exit_features(inputs, packing, memory, depths.decoder)
         *shallow, last = [self._model.exit_logits(states).float() for states in features]
         by_token = packing.pack(advantages[:, None].expand_as(targets))
         reward_loss = self_critical_loss(last, packing.pack(targets), by_token)
@@ -64,8 +60,7 @@ class CiderRecipe(JointRecipe):
     def _draw(self, memory: Memory) -> list[list[int]]:
         decoder = self._model.decoder
         decoder.eval()  # the captions are drawn without dropout
-        seed = int(torch.randint(2**31, ()))
-        generator = torch.Generator(memory.states.device).manual_seed(seed)
+        generator = new_generator(memory.states.device)
         marks = (self._tokenizer.start_id, self._tokenizer.end_id)
         limit = self._model.config.tasks["caption"].max_new_tokens
         rows = sample_captions(

@@ -16,9 +16,8 @@ from torch.nn import functional
 
 from model_core.policies import ExitSignals
 from model_core.policy_heads import AgreementClassifier
-from model_core.tokenizer import pad_rows
 from model_core.training.config import Objective
-from model_core.training.data import IGNORED_TARGET, TrainBatch
+from model_core.training.data import SentenceRows, TrainBatch, sentence_rows
 from model_core.training.frozen import HeadsRecipe
 from model_core.training.recipe import StepLosses
 from model_core.training.sampling import write_captions
@@ -31,15 +30,10 @@ class ClassifierRecipe(HeadsRecipe):
     objective = Objective.CLASSIFIER
     heads: AgreementClassifier
 
-    def read_captions(self, batch: TrainBatch, memory: Memory) -> tuple[Tensor, Tensor]:
+    def read_captions(self, batch: TrainBatch, memory: Memory) -> SentenceRows:
         """What the model itself writes, at full depth."""
         del batch
-        device = memory.states.device
-        rows = self._write(memory)
-        targets = pad_rows(rows, IGNORED_TARGET).to(device)
-        tokenizer = self._tokenizer
-        inputs = pad_rows([[tokenizer.start_id, *row[:-1]] for row in rows], tokenizer.pad_id)
-        return inputs.to(device), targets
+        return sentence_rows(self._write(memory), self._tokenizer, memory.states.device)
 
     def loss(self, signals: Sequence[ExitSignals], targets: Tensor) -> StepLosses:
         """Over depths 1..L-1; beside it, per depth, how well the heads tell who agrees."""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -89,6 +89,26 @@ def normalise_caption(text: str) -> str:
     return re.sub(r"[\s.]+$", "", re.sub(r"\s+", " ", text.strip())).lower()
 
 
+class SentenceRows(NamedTuple):
+    """Sentences as a decoder learns them.
+
+    Attributes:
+        inputs: ``(R, T)`` decoder inputs, the start mark first; padded.
+        targets: ``(R, T)`` next ids; ``IGNORED_TARGET`` at padding.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+
+
+def sentence_rows(
+    rows: Sequence[Sequence[int]], tokenizer: WordPieceTokenizer, device: str | torch.device = "cpu"
+) -> SentenceRows:
+    """Inputs and targets of rows of ids that end with the end mark."""
+    inputs = pad_rows([[tokenizer.start_id, *row[:-1]] for row in rows], tokenizer.pad_id)
+    return SentenceRows(inputs.to(device), pad_rows(rows, IGNORED_TARGET).to(device))
+
+
 @dataclass(frozen=True)
 class TrainBatch:
     """What one step learns from.
@@ -160,6 +180,7 @@ class TrainData:
         photos = self.photos(step, size)
         views = rng.integers(len(self.features), size=size)
         captions = [row for photo in photos for row in self._draw_captions(photo, rng)]
+        sentences = sentence_rows(captions, self._tokenizer)
         pairs = self._draw_pairs(photos, rng)
         features = np.stack(
             [self.features[view, photo] for view, photo in zip(views, photos, strict=True)]
@@ -168,10 +189,8 @@ class TrainData:
             photos=torch.tensor(photos),
             features=torch.from_numpy(features.astype(np.float32)),
             instruction=torch.tensor([self._instruction]),
-            caption_inputs=pad_rows(
-                [[self._tokenizer.start_id, *row[:-1]] for row in captions], self._tokenizer.pad_id
-            ),
-            caption_targets=pad_rows(captions, IGNORED_TARGET),
+            caption_inputs=sentences.inputs,
+            caption_targets=sentences.targets,
             caption_texts=pad_rows(
                 [[self._tokenizer.start_id, *row] for row in captions], self._tokenizer.pad_id
             ),

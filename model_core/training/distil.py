@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from model_core.layers import Packing
-from model_core.tokenizer import WordPieceTokenizer, pad_rows
+from model_core.tokenizer import WordPieceTokenizer
 from model_core.training.config import LossConfig
-from model_core.training.data import IGNORED_TARGET, TrainBatch, TrainData
+from model_core.training.data import IGNORED_TARGET, TrainBatch, TrainData, sentence_rows
 from model_core.training.joint import JointRecipe
 from model_core.training.losses import deep_supervision, imitation_loss
 from model_core.training.recipe import StepLosses
@@ -46,9 +46,7 @@ class DistilRecipe(JointRecipe):
         with torch.no_grad():
             memory = self._teacher_memory(batch)
             rows = self._write(memory)
-            targets = pad_rows(rows, IGNORED_TARGET).to(image.device)
-            start, pad = self._tokenizer.start_id, self._tokenizer.pad_id
-            inputs = pad_rows([[start, *row[:-1]] for row in rows], pad).to(image.device)
+            inputs, targets = sentence_rows(rows, self._tokenizer, image.device)
             packing = Packing(targets != IGNORED_TARGET)
             last = (self._teacher.model.config.num_decoder_layers,)
             (features,) = self._teacher.exit_features(inputs, packing, memory, last)
@@ -65,8 +63,7 @@ class DistilRecipe(JointRecipe):
     def _teacher_memory(self, batch: TrainBatch) -> Memory:
         layers = self._teacher.model.config.num_encoder_layers
         image = self._teacher.encode_image(batch.features, layers)
-        text = self._teacher.encode_text(batch.instruction, None, layers)
-        return self._teacher.memory(image, text.expand(len(image), -1, -1), None)
+        return self._teacher.caption_memory(image, batch, layers)
 
     def _write(self, memory: Memory) -> list[list[int]]:
         model = self._teacher.model

@@ -16,7 +16,7 @@ from model_core.policies import ExitSignals
 from model_core.policy_heads import PolicyHeads
 from model_core.tokenizer import WordPieceTokenizer
 from model_core.training.config import Objective, TrainConfig
-from model_core.training.data import IGNORED_TARGET, TrainBatch, TrainData
+from model_core.training.data import IGNORED_TARGET, SentenceRows, TrainBatch, TrainData
 from model_core.training.heads import start_heads
 from model_core.training.recipe import StepLosses, to_device
 from model_core.training.teacher_forcing import Depths, Memory, TeacherForcing, draw_depths
@@ -42,10 +42,10 @@ class HeadsRecipe:
         self._tokenizer = tokenizer
         self.heads: PolicyHeads = start_heads(forcing.model, self.objective.value)
 
-    def read_captions(self, batch: TrainBatch, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Decoder inputs and targets ``(R, T)`` to learn from: here people's captions."""
+    def read_captions(self, batch: TrainBatch, memory: Memory) -> SentenceRows:
+        """What to learn from: here people's captions."""
         del memory
-        return batch.caption_inputs, batch.caption_targets
+        return SentenceRows(batch.caption_inputs, batch.caption_targets)
 
     def loss(self, signals: Sequence[ExitSignals], targets: Tensor) -> StepLosses:
         """The loss of rows seen at depths 1..L, whose right choices are ``(N,)`` ``targets``."""
@@ -72,8 +72,7 @@ class HeadsRecipe:
     def _caption_signals(
         self, batch: TrainBatch, image: Tensor, depths: Depths
     ) -> tuple[list[ExitSignals], Tensor]:
-        text = self._forcing.encode_text(batch.instruction, None, depths.text)
-        memory = self._forcing.memory(image, text.expand(len(image), -1, -1), None)
+        memory = self._forcing.caption_memory(image, batch, depths.text)
         inputs, targets = self.read_captions(batch, memory)
         packing = Packing(targets != IGNORED_TARGET)
         longest = self._model.config.tasks["caption"].max_new_tokens

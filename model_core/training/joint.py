@@ -72,8 +72,7 @@ class JointRecipe:
         return StepLosses(loss, {"caption": loss})
 
     def _caption_memory(self, batch: TrainBatch, image: Tensor, depths: Depths) -> Memory:
-        text = self._forcing.encode_text(batch.instruction, None, depths.text)
-        return self._forcing.memory(image, text.expand(len(image), -1, -1), None)
+        return self._forcing.caption_memory(image, batch, depths.text)
 
     def _entailment_loss(self, batch: TrainBatch, image: Tensor, depths: Depths) -> Tensor:
         memory = self._forcing.pair_memory(image, batch, self._data.pad_id, depths.text)

@@ -91,12 +91,16 @@ def write_captions(
     rows = [[row] for row in sample_captions(model, memory, 1, marks, None, max_tokens)]
     num_drawn = per_photo - 1
     if num_drawn:
-        seed = int(torch.randint(2**31, ()))
-        generator = torch.Generator(memory.states.device).manual_seed(seed)
+        generator = new_generator(memory.states.device)
         drawn = sample_captions(model, memory, num_drawn, marks, generator, max_tokens)
         for number, row in enumerate(drawn):
             rows[number // num_drawn].append(row)
     return [row for of_photo in rows for row in of_photo]
+
+
+def new_generator(device: torch.device) -> torch.Generator:
+    """A generator on ``device``, seeded from torch's own random state."""
+    return torch.Generator(device).manual_seed(int(torch.randint(2**31, ())))
 
 
 def draw_token(logits: Tensor, generator: torch.Generator) -> Tensor:

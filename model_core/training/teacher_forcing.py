@@ -88,6 +88,11 @@ class TeacherForcing:
         text = self.encode_text(token_ids, mask, depth)
         return self.memory(text[:, :0], text, mask)
 
+    def caption_memory(self, image: Tensor, batch: TrainBatch, depth: int) -> Memory:
+        """The memory of ``(B, Ti, D)`` states of a batch's photos and the caption instruction."""
+        text = self.encode_text(batch.instruction, None, depth)
+        return self.memory(image, text.expand(len(image), -1, -1), None)
+
     def pair_memory(self, image: Tensor, batch: TrainBatch, pad_id: int, depth: int) -> Memory:
         """The memory of a batch's entailment pairs beside ``(B, Ti, D)`` states of its photos."""
         mask = batch.pair_texts != pad_id

@@ -15,7 +15,7 @@ from model_core.config import ModelConfig
 from model_core.errors import InputError
 from model_core.tokenizer import WordPieceTokenizer, pad_rows, text_side
 from model_core.training.config import DataConfig
-from model_core.training.data import IGNORED_TARGET, normalise_caption
+from model_core.training.data import normalise_caption, sentence_rows
 
 SENTENCES_FILE = "flickr30k_captions.jsonl.gz"
 PAIRS_FILE = "nli_text.jsonl.gz"
@@ -166,11 +166,12 @@ class TextData:
         shown = [self._shown(int(number), rng) for number in numbers]
         pairs = self._pairs.draw(rng)
         tokenizer = self._tokenizer
-        targets = [[*row[: self._longest - 1], tokenizer.end_id] for row in rows]
+        ended = [[*row[: self._longest - 1], tokenizer.end_id] for row in rows]
+        sentences = sentence_rows(ended, tokenizer)
         return TextBatch(
             shown=pad_rows(shown, tokenizer.pad_id),
-            inputs=pad_rows([[tokenizer.start_id, *row[:-1]] for row in targets], tokenizer.pad_id),
-            targets=pad_rows(targets, IGNORED_TARGET),
+            inputs=sentences.inputs,
+            targets=sentences.targets,
             pair_texts=pairs.texts,
             pair_labels=pairs.labels,
         )
