@@ -19,6 +19,8 @@ from model_core.policies import (
     ClassifierPolicy,
     ConfidencePolicy,
     EntropyPolicy,
+    ExitPolicy,
+    ExitSignals,
     FixedDepthPolicy,
     JeiDnnPolicy,
     MarginPolicy,
@@ -73,6 +75,38 @@ def exits_with(decoder: AnyPolicy, catch_up: CatchUp = CatchUp.DEFERRED) -> Exit
         decoder=decoder,
         catch_up=catch_up,
     )
+
+
+class ScheduledPolicy(ExitPolicy):
+    """Leaves each step at a given depth: lets a test choose the whole exit schedule."""
+
+    schedule: tuple[int, ...]
+
+    def score(self, signals: ExitSignals) -> torch.Tensor:
+        wanted = torch.tensor(self.schedule)[signals.steps.long()]
+        return (signals.depth >= wanted).to(signals.hidden)
+
+    def thresholds(self, signals: ExitSignals) -> torch.Tensor:
+        return signals.hidden.new_ones(signals.num_rows)
+
+
+def open_schedules(
+    predictor: Predictor,
+    photo: Image.Image,
+    schedules: Sequence[tuple[int, ...]],
+    memory: torch.Tensor,
+) -> tuple[SlotCache, dict[int, Request]]:
+    """A row for each schedule of exit depths, on its ``(M, D)`` part of the memory."""
+    cache = SlotCache(predictor.model, len(schedules), torch.device("cpu"), memory.dtype)
+    base = predictor.request("caption", photo, ExitConfig())
+    requests = {}
+    for slot, schedule in enumerate(schedules):
+        exits = ExitConfig.model_construct(
+            decoder=ScheduledPolicy(schedule=schedule), catch_up=CatchUp.DEFERRED
+        )
+        requests[slot] = Request(base.task, base.pixels, (), exits, len(schedule))
+        cache.open([slot], memory[slot])
+    return cache, requests
 
 
 def full_pass(

@@ -1,12 +1,16 @@
 """Small stand-ins: a tokenizer without downloads, photos without files, sizes for a fast model."""
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from PIL import Image
 from tokenizers import Tokenizer
 
+from model_core.config import CONFIG_ROOT, ModelConfig, load_config
 from model_core.model import UnifiedModel
 from model_core.policy_heads import HEADS
 from model_core.tokenizer import SPECIAL_PIECES, WordPieceTokenizer
@@ -39,6 +43,13 @@ WORDS = (
     "what does the image describe ? yes maybe no a dog cat runs on grass ##s two people . in snow"
 )
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789'-,!"
+
+
+def write_model_file(name: str, overrides: Sequence[str], path: Path) -> Path:
+    """The YAML file of the model ``name`` with other sizes; returns its path."""
+    config = load_config(CONFIG_ROOT / "model" / f"{name}.yaml", ModelConfig, overrides)
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    return path
 
 
 def tiny_tokenizer(words: str = WORDS, letters: str = LETTERS) -> WordPieceTokenizer:

@@ -18,7 +18,6 @@ from model_core.decode_step import DecodingStep
 from model_core.embedding import embed
 from model_core.errors import ConfigError, InputError
 from model_core.evaluation.flops import FlopModel
-from model_core.kv_cache import SlotCache
 from model_core.policies import (
     POLICIES,
     ConfidencePolicy,
@@ -37,6 +36,7 @@ from tests.oracle import (
     catch_up_everything,
     exits_with,
     full_pass,
+    open_schedules,
 )
 from tests.tiny import COCA_OVERRIDES, add_random_heads, randomize
 
@@ -137,38 +137,13 @@ def test_every_early_token_is_what_a_full_pass_says_at_its_depth(
             assert token.scores[-1] == pytest.approx(float(logits.softmax(-1).amax()), abs=1e-10)
 
 
-class ScheduledPolicy(FixedDepthPolicy):
-    """Leaves each step at a given depth."""
-
-    depth: int = 4
-    schedule: tuple[int, ...] = ()
-
-    def known_score(self, depth: int) -> None:  # type: ignore[override]
-        return None
-
-    def score(self, signals: object) -> torch.Tensor:
-        wanted = torch.tensor(self.schedule)[signals.steps.long()]  # type: ignore[attr-defined]
-        return (signals.depth >= wanted).to(signals.hidden)  # type: ignore[attr-defined]
-
-    def thresholds(self, signals: object) -> torch.Tensor:
-        return torch.ones_like(self.score(signals))
-
-
 @torch.inference_mode()
 def test_every_exit_schedule_leaves_the_cache_of_a_full_pass(
     coca: Predictor, photos: list[Image.Image]
 ) -> None:
     schedules = list(itertools.product((3, 4), repeat=NUM_STEPS))
-    cache = SlotCache(coca.model, len(schedules), torch.device("cpu"), torch.float64)
-    base = coca.request("caption", photos[0], ExitConfig())
     memory = torch.randn(len(schedules), 3, 8, dtype=torch.float64)
-    requests = {}
-    for slot, schedule in enumerate(schedules):
-        exits = ExitConfig.model_construct(
-            decoder=ScheduledPolicy(schedule=schedule), catch_up=CatchUp.DEFERRED
-        )
-        requests[slot] = Request(base.task, base.pixels, (), exits, NUM_STEPS)
-        cache.open([slot], memory[slot])
+    cache, requests = open_schedules(coca, photos[0], schedules, memory)
     token_ids = torch.randint(5, 30, (len(schedules), NUM_STEPS))
     for step in range(NUM_STEPS):
         decoding = DecodingStep(coca.model, cache, requests)

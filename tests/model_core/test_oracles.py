@@ -14,13 +14,11 @@ from PIL import Image
 
 from model_core.config import CatchUp, ExitConfig
 from model_core.decode_step import DecodingStep
-from model_core.kv_cache import SlotCache
 from model_core.layers import KeyValue, attend
 from model_core.pending_block import PendingBlock
 from model_core.policies import (
     ClassifierPolicy,
     ConfidencePolicy,
-    ExitPolicy,
     ExitSignals,
     FixedDepthPolicy,
     SimilarityPolicy,
@@ -37,6 +35,7 @@ from tests.oracle import (
     exits_with,
     full_pass,
     make_requests,
+    open_schedules,
 )
 
 
@@ -142,19 +141,6 @@ def test_every_early_token_is_what_a_full_pass_says_at_its_depth(
                 assert token.scores[-1] == pytest.approx(float(cosine), abs=1e-10)
 
 
-class ScheduledPolicy(ExitPolicy):
-    """Leaves each step at a given depth: lets a test choose the whole exit schedule."""
-
-    schedule: tuple[int, ...]
-
-    def score(self, signals: ExitSignals) -> torch.Tensor:
-        wanted = torch.tensor(self.schedule)[signals.steps.long()]
-        return (signals.depth >= wanted).to(signals.hidden)
-
-    def thresholds(self, signals: ExitSignals) -> torch.Tensor:
-        return signals.hidden.new_ones(signals.num_rows)
-
-
 NUM_STEPS = 4
 
 
@@ -167,16 +153,8 @@ def test_every_exit_schedule_leaves_the_cache_of_a_full_pass(
     num_layers = model.config.num_decoder_layers
     schedules = list(itertools.product(range(1, num_layers + 1), repeat=NUM_STEPS))
     assert len(schedules) == 256
-    cache = SlotCache(model, len(schedules), torch.device("cpu"), torch.float64)
-    base = predictor.request("caption", photos[0], ExitConfig())
     memory = torch.randn(len(schedules), 9, 8, dtype=torch.float64)
-    requests = {}
-    for slot, schedule in enumerate(schedules):
-        exits = ExitConfig.model_construct(
-            decoder=ScheduledPolicy(schedule=schedule), catch_up=CatchUp.DEFERRED
-        )
-        requests[slot] = Request(base.task, base.pixels, (), exits, NUM_STEPS)
-        cache.open([slot], memory[slot])
+    cache, requests = open_schedules(predictor, photos[0], schedules, memory)
     token_ids = torch.randint(5, 30, (len(schedules), NUM_STEPS))
     for step in range(NUM_STEPS):
         decoding = DecodingStep(model, cache, requests)

@@ -6,23 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from model_core.checkpoint import load_checkpoint
-from model_core.config import CONFIG_ROOT, ModelConfig, load_config
+from model_core.config import ModelConfig, load_config
 from model_core.errors import ConfigError
 from model_core.training.config import DataConfig, LossConfig, OptimConfig, Precision, TrainConfig
 from model_core.training.loop import Trainer
 from model_core.training.teacher_forcing import draw_depths
-from tests.tiny import COCA_OVERRIDES
+from tests.tiny import COCA_OVERRIDES, write_model_file
 
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = load_config(CONFIG_ROOT / "model" / "coca.yaml", ModelConfig, COCA_OVERRIDES)
     path = tmp_path_factory.mktemp("model") / "coca.yaml"
-    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    return path
+    return write_model_file("coca", COCA_OVERRIDES, path)
 
 
 def train_config(

@@ -6,31 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from model_core.checkpoint import save_checkpoint
-from model_core.config import CONFIG_ROOT
 from model_core.errors import CheckpointError, ConfigError
 from model_core.training.config import DataConfig, OptimConfig, Precision, TrainConfig
 from model_core.training.loop import STATE_FILE, Trainer
 from model_core.training.recipe import autocast_dtype
 from tests.dataset import write_text_folder
-from tests.tiny import TINY_OVERRIDES
+from tests.tiny import TINY_OVERRIDES, write_model_file
 
 
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    values = yaml.safe_load((CONFIG_ROOT / "model" / "offramp-s.yaml").read_text())
-    for override in (*TINY_OVERRIDES, "embedding_size=6"):
-        name, text = override.split("=")
-        *parents, last = name.split(".")
-        target = values
-        for parent in parents:
-            target = target.setdefault(parent, {})
-        target[last] = yaml.safe_load(text)
     path = tmp_path_factory.mktemp("model") / "tiny.yaml"
-    path.write_text(yaml.safe_dump(values))
-    return path
+    return write_model_file("offramp-s", [*TINY_OVERRIDES, "embedding_size=6"], path)
 
 
 def train_config(
