@@ -1,0 +1,64 @@
+"""Routes for whoever watches the service: health, readiness and metrics."""
+
+from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from serve import schemas
+from serve.errors import UnavailableError
+from serve.responses import as_json
+from serve.service import Service
+
+
+class OpenRoutes:
+    """Routes for whoever watches the service; they need no key and tell nothing of requests."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def router(self) -> APIRouter:
+        """The routes at the top."""
+        router = APIRouter()
+        for path, handler in (("/healthz", self.healthz), ("/readyz", self.readyz)):
+            router.add_api_route(path, handler, response_model=schemas.HealthReport)
+        router.add_api_route("/metrics", self.metrics, response_class=PlainTextResponse)
+        return router
+
+    async def healthz(self) -> Response:
+        """How the replica is; `degraded` still answers, `503` does not."""
+        return as_json(await _health(self._service), self._status())
+
+    async def readyz(self) -> Response:
+        """`200` once requests are taken."""
+        return as_json(await _health(self._service), self._status())
+
+    async def metrics(self) -> Response:
+        """The counters of this replica, for Prometheus."""
+        return Response(self._service.metrics.render(), media_type=CONTENT_TYPE_LATEST)
+
+    def _status(self) -> int:
+        return 200 if self._service.engine.is_alive else UnavailableError.status
+
+
+async def _health(service: Service) -> schemas.HealthReport:
+    engine, cache = service.engine, service.cache
+    cache_is_up = await cache.check()
+    warnings = []
+    if not engine.is_alive:
+        warnings.append("the engine takes no requests")
+    if not cache_is_up:
+        warnings.append(f"the result cache ({cache.name}) does not answer: nothing is reused")
+    if engine.num_waiting >= service.settings.queue_limit:
+        warnings.append("the queue is full")
+    is_degraded = bool(warnings)
+    if cache.name == "memory" and service.settings.embedded_cache:
+        warnings.append("no shared cache: results are kept in this replica's memory")
+    return schemas.HealthReport(
+        status="degraded" if is_degraded else "ok",
+        cache_backend=cache.name,
+        cache_is_up=cache_is_up,
+        queue_length=engine.num_waiting,
+        slots_in_use=engine.num_running,
+        num_slots=engine.num_slots,
+        warnings=warnings,
+    )
