@@ -35,6 +35,7 @@ class OfframpReplica:
     def __init__(self, settings: ServeSettings) -> None:
         logging.basicConfig(level=settings.log_level, format=LOG_FORMAT)
         self._service = load_service(settings)
+        self._service.metrics.replica = ray_serve.get_replica_context().replica_tag
         self._service.warm_up()
 
     def __serve_build_asgi_app__(self) -> FastAPI:

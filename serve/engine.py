@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from model_core.errors import InputError
 from model_core.types import Answer, StepEvent
+from serve.engine_observer import EngineObserver, Timeline
 from serve.errors import (
     DeadlineExceededError,
     EngineError,
@@ -79,6 +80,7 @@ class _Job:
     submitted_at: float
     deadline: float
     on_event: EventListener | None
+    timeline: Timeline
 
     def is_over(self, now: float) -> bool:
         """True when nobody waits any more; a late job is told so."""
@@ -110,6 +112,7 @@ class Engine:
                 ones inconsistent.
             limits: Queue, admission and time limits.
         """
+        self.observer = EngineObserver()
         self._make_slots = make_slots
         self._limits = limits
         self._slots = make_slots()
@@ -142,12 +145,18 @@ class Engine:
         """True while the thread takes requests."""
         return self._thread.is_alive() and self._drain_until is None
 
-    def submit(self, request: RequestLike, on_event: EventListener | None = None) -> Future[Answer]:
+    def submit(
+        self,
+        request: RequestLike,
+        on_event: EventListener | None = None,
+        timeline: Timeline | None = None,
+    ) -> Future[Answer]:
         """The future answer of a request made by the predictor.
 
         Args:
             request: From ``Predictor.request``.
             on_event: Called in the engine's thread after each step of this request; must be quick.
+            timeline: Filled in on the way; complete when the future is done.
 
         Raises:
             InvalidInputError: The request needs more slots than there are.
@@ -160,7 +169,9 @@ class Engine:
                 f"allowed are 1 to {self._num_slots}"
             )
         now = time.monotonic()
-        job = _Job(request, Future(), now, now + self._limits.timeout_s, on_event)
+        timeline = timeline or Timeline()
+        timeline.submitted_s = now
+        job = _Job(request, Future(), now, now + self._limits.timeout_s, on_event, timeline)
         with self._wake:
             if not self.is_alive:
                 raise UnavailableError("the service is stopping; try again in a moment")
@@ -221,11 +232,16 @@ class Engine:
                 if num_free < 0:
                     break
                 jobs.append(self._waiting.popleft())
+        now = time.monotonic()
+        for job in jobs:
+            job.timeline.admitted_s = now
+            self.observer.note_wait(now - job.submitted_at)
         if jobs:
             self._admit(jobs)
 
     def _admit(self, jobs: list[_Job]) -> None:
         """Admits together; when that fails, one by one, so that only the culprit is failed."""
+        started = time.monotonic()
         try:
             slots = self._slots.admit([job.request for job in jobs])
         except Exception as error:  # noqa: BLE001 - whatever it is, it is these requests' alone
@@ -236,16 +252,22 @@ class Engine:
                 jobs[0].fail(_as_service_error(error, "admitting a request failed"))
             return
         self._running.update(zip(slots, jobs, strict=True))
+        now = time.monotonic()
+        self.observer.note_encoder_batch(len(jobs), now - started)
+        for job in jobs:
+            job.timeline.encoded_s = now
 
     def _step(self) -> None:
         if not self._running:
             return
+        started, num_rows = time.monotonic(), self.num_running
         try:
             events = self._slots.step()
             finished = {e.slot: self._slots.result(e.slot) for e in events if e.is_finished}
         except Exception as error:  # noqa: BLE001 - whatever it is, the thread goes on
             self._fail_batch(_as_service_error(error, "a decoding step failed"))
             return
+        self.observer.note_step(num_rows, time.monotonic() - started)
         for event in events:
             self._deliver(event, finished[event.slot] if event.is_finished else None)
 
@@ -260,7 +282,8 @@ class Engine:
         if answer is not None:
             del self._running[event.slot]
             self._slots.release(event.slot)
-            self._mean_answer_s += 0.1 * (time.monotonic() - job.submitted_at - self._mean_answer_s)
+            job.timeline.finished_s = now = time.monotonic()
+            self._mean_answer_s += 0.1 * (now - job.submitted_at - self._mean_answer_s)
             job.finish(answer)
 
     def _fail_batch(self, error: Exception) -> None:

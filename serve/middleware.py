@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.errors import PayloadTooLargeError, ServiceError, error_answer
-from serve.metrics import ServiceMetrics
+from serve.metrics import EXPLICIT_POLICY, ServiceMetrics
 from serve.schemas import CacheState, ExitTrace
 
 logger = logging.getLogger(__name__)
@@ -35,15 +35,15 @@ class RequestContext:
     request_id: str
     started_at: float = field(default_factory=time.monotonic)
     status: int = CLIENT_CLOSED_REQUEST
+    error_code: str | None = None
     answers: list[str] = field(default_factory=list)
 
     def note_answer(self, policy: str | None, cache: CacheState, trace: ExitTrace) -> None:
         """Keeps policy, cache state and depths for the log line."""
         tokens = [str(token.depth) for token in trace.decoder.tokens]
         image, text = trace.encoder.image.depth, trace.encoder.text.depth
-        self.answers.append(
-            f"policy={policy or 'explicit'} cache={cache} depths={image}/{text}/{','.join(tokens)}"
-        )
+        depths = f"{image}/{text}/{','.join(tokens)}"
+        self.answers.append(f"policy={policy or EXPLICIT_POLICY} cache={cache} depths={depths}")
 
 
 def context_of(request: Request) -> RequestContext:
@@ -67,7 +67,21 @@ def make_error_response(
 ) -> Response:
     """An ``ErrorAnswer`` as a response."""
     body = error_answer(code, message, request_id).model_dump_json()
-    return Response(body, status, headers=headers, media_type="application/json")
+    return ErrorResponse(code, body, status, headers)
+
+
+class ErrorResponse(Response):
+    """A response that notes its code in the context of the request it answers."""
+
+    def __init__(
+        self, code: str, body: str, status: int, headers: Mapping[str, str] | None
+    ) -> None:
+        super().__init__(body, status, headers, media_type="application/json")
+        self._code = code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[_SCOPE_KEY].error_code = self._code
+        await super().__call__(scope, receive, send)
 
 
 class RequestMiddleware:
@@ -125,6 +139,8 @@ class RequestMiddleware:
         seconds = time.monotonic() - context.started_at
         route = getattr(scope.get("route"), "path", "unmatched")
         self._metrics.count_request(route, context.status, seconds)
+        if context.error_code is not None:
+            self._metrics.count_error(context.error_code)
         logger.log(
             logging.DEBUG if route in ("/healthz", "/readyz", "/metrics") else logging.INFO,
             "id=%s route=%s status=%d ms=%.1f model=%s %s",

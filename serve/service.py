@@ -95,7 +95,7 @@ class Service:
         self.engine = engine
         self.cache = cache
         self.settings = settings
-        self.metrics = ServiceMetrics(engine)
+        self.metrics = ServiceMetrics(engine, self.info)
         self.policies = PolicyBook(
             settings.default_policy,
             self.info.num_encoder_layers,
@@ -181,7 +181,7 @@ class Service:
             raise DeadlineExceededError(
                 f"no answer within {limit_s:g} s; try again later"
             ) from None
-        self.metrics.count_answer(served.cache, served.content.trace)
+        self.metrics.count_answer(question.task, policy.name, served.cache, served.content.trace)
         return served
 
     def warm_up(self, timeout_s: float = 120.0) -> None:
