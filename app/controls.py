@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from app.client import Client
 from app.errors import InputError, ServiceError
+from app.followers import Follower
+from app.presets import first_clause, presets_html, presets_of
 from serve.rules import ExitRules, PolicyChoice
-from serve.schemas import (
-    PoliciesReport,
-)
+from serve.schemas import PoliciesReport
 
 OWN = "own thresholds"
 TAGS_TASK = "tags"
@@ -29,6 +29,7 @@ MAX_DEPTH_SHOWN = 24
 # Where the sliders stand before anybody moves them; the tuned values are the service's presets.
 FIRST_THRESHOLD = 0.9
 FIRST_LAYER_COUNT = 3
+MAX_LOOKAHEAD = 16
 
 Choices = list[tuple[str, str]]
 
@@ -39,11 +40,22 @@ class PolicyControls:
 
     Attributes:
         preset: Radio of the service's presets and ``OWN``.
-        own: Kind and value per site, then the catch-up rule.
+        own: Kind and value per site, the catch-up rule, then the lookahead.
+        about: What the presets promise, folded away.
+        task: Whose presets they are.
     """
 
     preset: gr.Radio
     own: list[gr.components.Component]
+    about: gr.HTML
+    task: str
+
+    @property
+    def follower(self) -> Follower:
+        """How these controls follow the service."""
+        return Follower(
+            [self.preset], [self.preset, self.about], partial(follow_presets, self.task)
+        )
 
     @property
     def inputs(self) -> list[gr.components.Component]:
@@ -61,12 +73,20 @@ class Presets:
 
 def offered(report: PoliciesReport | None, task: str) -> Presets:
     """The presets of a task as (label, name) choices, ``OWN`` last."""
-    found = [p for p in report.presets if task in p.tasks] if report else []
-    choices = [(f"{preset.name}: {preset.description}", preset.name) for preset in found]
+    found = presets_of(report, task)
+    choices = [(f"{each.name}: {first_clause(each.description)}", each.name) for each in found]
     names = [preset.name for preset in found]
     default = report.default if report and report.default in names else None
     own = (f"{OWN}: chosen below", OWN)
     return Presets([*choices, own], default or (names[0] if names else None))
+
+
+def follow_presets(task: str, report: PoliciesReport, chosen: Sequence[Any]) -> tuple[Any, str]:
+    """New choices for a preset radio, the chosen one kept where it is offered, and the promises."""
+    presets = offered(report, task)
+    names = [name for _, name in presets.choices]
+    value = chosen[0] if chosen[0] in names else presets.default
+    return gr.update(choices=presets.choices, value=value), presets_html(report, task)
 
 
 def fetch_policies(client: Client) -> PoliciesReport | None:
@@ -87,21 +107,22 @@ def build_controls(report: PoliciesReport | None, task: str) -> PolicyControls:
         info="How early the model may stop",
         elem_classes="off-presets",
     )
+    about = gr.HTML(presets_html(report, task), apply_default_css=False)
     with gr.Accordion("Own thresholds", open=False) as accordion:
         own = build_own_controls(report, task)
     preset.change(open_for_own, preset, accordion, api_visibility="private", show_progress="hidden")
-    return PolicyControls(preset, own)
+    return PolicyControls(preset, own, about, task)
 
 
 def build_own_controls(report: PoliciesReport | None, task: str) -> list[gr.components.Component]:
-    """Kind and value of each site's rule, then the catch-up rule."""
+    """Kind and value of each site's rule, the catch-up rule, then the lookahead."""
     controls: list[gr.components.Component] = []
     for site in SITES:
         kinds = offered_kinds(report, site, task)
         with gr.Row():
             kind = gr.Dropdown(kinds, value=kinds[-1], label=f"{site}: rule", min_width=140)
             value = gr.Slider(0, 1, value=FIRST_THRESHOLD, step=0.005, label=f"{site}: threshold")
-        kind.change(
+        kind.input(  # not `change`: values that a link brings in must stay
             partial(value_slider, site),
             kind,
             value,
@@ -109,16 +130,31 @@ def build_own_controls(report: PoliciesReport | None, task: str) -> list[gr.comp
             show_progress="hidden",
         )
         controls += [kind, value]
+    return [*controls, build_catch_up(), build_lookahead()]
+
+
+def build_catch_up() -> gr.Radio:
+    """What happens to layers that an earlier word skipped."""
     rules = list(get_args(ExitRules.model_fields["catch_up"].annotation))
-    controls.append(
-        gr.Radio(
-            rules,
-            value=rules[0],
-            label="catch-up rule",
-            info="Layers an earlier word skipped, when a later one needs them: computed, or copied",
-        )
+    return gr.Radio(
+        rules,
+        value=rules[0],
+        label="catch-up rule",
+        info="Layers an earlier word skipped, when a later one needs them: computed, or copied",
     )
-    return controls
+
+
+def build_lookahead() -> gr.Slider:
+    """How many words are drafted before full depth checks them; 0 leaves the check out."""
+    return gr.Slider(
+        0,
+        MAX_LOOKAHEAD,
+        value=0,
+        step=1,
+        label="lookahead (words)",
+        info="0: words stay as they left. Above: so many are drafted, then full depth checks them; "
+        "the answer is that of full depth",
+    )
 
 
 def rule_kinds(site: str, task: str) -> list[str]:
@@ -173,11 +209,14 @@ def own_rules(own: Sequence[Any]) -> ExitRules:
     Raises:
         InputError: A value is outside what the wire format allows.
     """
+    catch_up, lookahead = own[2 * len(SITES) :]
     rules: dict[str, Any] = {
         site: rule_fields(own[2 * index], own[2 * index + 1]) for index, site in enumerate(SITES)
     }
     try:
-        return ExitRules.model_validate({**rules, "catch_up": own[2 * len(SITES)]})
+        return ExitRules.model_validate(
+            {**rules, "catch_up": catch_up, "lookahead": int(lookahead) or None}
+        )
     except ValidationError as error:
         first = error.errors()[0]
         place = " ".join(str(part) for part in first["loc"])

@@ -1,20 +1,14 @@
 """What a trace says, as plain values ready to be drawn: grids, curves, savings and sentences.
 
-Pure functions of ``serve.schemas``. Knows nothing of colours, HTML, plotly or Gradio; ``pictures``
-and ``plots`` draw what is computed here.
+Pure functions of ``serve.schemas``; the sentences come from ``reasons``. Knows nothing of colours,
+HTML, plotly or Gradio; ``pictures`` and ``plots`` draw what is computed here.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from serve.rules import (
-    ConfidenceRule,
-    DecoderRule,
-    EncoderRule,
-    ExitRules,
-    FixedDepthRule,
-    NeverRule,
-)
+from app.reasons import Stop, score_name, why_it_stopped
+from serve.rules import ExitRules
 from serve.schemas import (
     Cost,
     DecoderTrace,
@@ -25,9 +19,6 @@ from serve.schemas import (
 
 END_MARK = "(end)"
 TOKEN_SITE = "token:"
-
-# None: the trace came without the rules it was made under.
-ScoreRule = EncoderRule | DecoderRule | None
 
 
 class CellState(StrEnum):
@@ -129,61 +120,27 @@ def score_curve(trace: ExitTrace, site: str, rules: ExitRules | None = None) -> 
     titles = {key: label for label, key in score_sites(trace)}
     if site not in titles:
         raise ValueError(f"no exit site {site!r} in this trace; it has {', '.join(titles)}")
-    if site.startswith(TOKEN_SITE):
-        stop: TokenTrace | ModalityTrace = trace.decoder.tokens[int(site[len(TOKEN_SITE) :])]
-        num_layers, rule = trace.decoder.num_layers, rules.decoder if rules else None
-    else:
-        stop = trace.encoder.image if site == "image" else trace.encoder.text
-        num_layers, rule = stop.num_layers, getattr(rules, site, None)
+    stop = recorded_stop(trace, site)
+    rule = getattr(rules, stop.site, None)
     return ScoreCurve(
         title=titles[site],
-        score_name=score_name(rule, site),
-        num_layers=num_layers,
-        scores=tuple(stop.scores),
-        thresholds=tuple(stop.thresholds),
+        score_name=score_name(rule, stop.site),
+        num_layers=stop.num_layers,
+        scores=stop.scores,
+        thresholds=stop.thresholds,
         exit_depth=stop.depth,
-        sentence=why_it_stopped(stop, num_layers, rule),
+        sentence=why_it_stopped(stop, rule, rules.lookahead if rules else None),
     )
 
 
-def score_name(rule: ScoreRule, site: str = "decoder") -> str:
-    """What the score of a rule measures at a site, for an axis."""
-    if site == "image" and isinstance(rule, ConfidenceRule):
-        return "F1 that the head expects of its own tags"
-    names = {
-        "similarity": "similarity to the layer before (cosine)",
-        "confidence": "probability of the best word piece",
-        "entropy": "certainty (1 - entropy of the choice)",
-        "margin": "lead of the best word piece over the second",
-        "patience": "layers in a row that chose the same",
-        "jei_dnn": "chance of leaving here, by the gates",
-        "palbert": "chance of having halted by now",
-        "shallow_exit": "probability of the best word piece",
-        "classifier": "estimated chance that full depth says the same",
-        "fixed_depth": "layers run",
-        "never": "score (none is asked for)",
-    }
-    return names.get(getattr(rule, "kind", ""), "score")
-
-
-def why_it_stopped(stop: ModalityTrace | TokenTrace, num_layers: int, rule: ScoreRule) -> str:
-    """One sentence for somebody who has not read the paper."""
-    if isinstance(rule, NeverRule):
-        return f"All {num_layers} layers ran: no early exit was asked for."
-    if isinstance(rule, FixedDepthRule):
-        return f"Left after layer {stop.depth} of {num_layers}, the fixed depth of the setting."
-    if not stop.scores or not stop.thresholds:
-        return f"Left after layer {stop.depth} of {num_layers}; no score was recorded."
-    score, threshold = stop.scores[-1], stop.thresholds[-1]
-    if stop.depth < num_layers:
-        return (
-            f"Left after layer {stop.depth} of {num_layers}: "
-            f"the score {score:.3f} reached the threshold {threshold:.3f}."
-        )
-    return (
-        f"All {num_layers} layers ran: none before the last was sure enough to stop "
-        f"(last score {score:.3f}, threshold {threshold:.3f})."
-    )
+def recorded_stop(trace: ExitTrace, site: str) -> Stop:
+    """What the trace holds of one site, a key of `score_sites`."""
+    if site.startswith(TOKEN_SITE):
+        token = trace.decoder.tokens[int(site[len(TOKEN_SITE) :])]
+        name, num_layers = "decoder", trace.decoder.num_layers
+        return Stop(name, token.depth, num_layers, tuple(token.scores), tuple(token.thresholds))
+    side = trace.encoder.image if site == "image" else trace.encoder.text
+    return Stop(site, side.depth, side.num_layers, tuple(side.scores), tuple(side.thresholds))
 
 
 def saved_fraction(run: float, full: float) -> float:

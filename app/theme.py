@@ -121,6 +121,14 @@ CSS = """
 .off-error p { margin: 0; font-size: 1.02rem; }
 .off-error p::before { content: "⚠ "; }
 .off-error small { color: var(--body-text-color-subdued); }
+.off-about { font-size: .9rem; margin: 2px 0; }
+.off-about summary { cursor: pointer; color: var(--body-text-color-subdued);
+  text-decoration: underline dotted; text-underline-offset: 3px; }
+.off-about summary:focus-visible { outline: 2px solid var(--color-accent); }
+.off-about dl { margin: 8px 0 0; }
+.off-about dt { font-weight: 650; margin-top: 8px; }
+.off-about dd { margin: 0; color: var(--body-text-color-subdued); }
+.off-about dd b { color: var(--body-text-color); font-weight: 600; }
 .off-why { margin: 0; font-size: 1rem; }
 .off-save { text-decoration: underline; color: var(--body-text-color); }
 .off-empty { border: 2px dashed var(--border-color-primary); border-radius: 12px;

@@ -1,5 +1,6 @@
 """The Compare tab: the same input under several settings, side by side."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +12,7 @@ from app.client import Client
 from app.comparison import comparison_html, setting_name
 from app.controls import Presets, build_own_controls, offered, policy_choice
 from app.errors import InputError
+from app.followers import Follower
 from app.panel import run_event
 from app.photos import build_photo, read_photo
 from app.pictures import error_html
@@ -26,10 +28,8 @@ SETTINGS_WORDS = f"{MIN_SETTINGS} to {MAX_SETTINGS} settings"
 EMPTY = f'<div class="off-empty">Choose a photo and {SETTINGS_WORDS}.</div>'
 
 
-def build_tab(
-    client: Client, report: PoliciesReport | None, examples: list[Path]
-) -> gr.CheckboxGroup:
-    """Lay the tab out and wire it; the settings are returned so that the page can refresh them."""
+def build_tab(client: Client, report: PoliciesReport | None, examples: list[Path]) -> Follower:
+    """Lay the tab out and wire it; how its settings follow the service is returned."""
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             photo = build_photo("compare", examples)
@@ -55,7 +55,16 @@ def build_tab(
     task.change(show_text_fields, task, [hypothesis, premise], api_visibility="private")
     inputs = [photo, task, hypothesis, premise, settings, *own]
     button.click(partial(compare_settings, client), inputs, [cards, bars], api_name="compare")
-    return settings
+    return Follower([settings], [settings], follow_presets)
+
+
+def follow_presets(report: PoliciesReport, chosen: Sequence[Any]) -> tuple[Any]:
+    """New choices; what was ticked stays ticked where it is offered."""
+    presets = offered(report, TASKS[0])
+    names = [name for _, name in presets.choices]
+    kept = [name for name in chosen[0] if name in names]
+    value = kept if len(kept) >= MIN_SETTINGS else first_settings(presets)
+    return (gr.update(choices=presets.choices, value=value),)
 
 
 def first_settings(presets: Presets) -> list[str]:

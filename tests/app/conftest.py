@@ -90,7 +90,7 @@ def photo(tmp_path: Path) -> str:
     return str(path)
 
 
-OWN_VALUES = ("similarity", 0.97, "never", 0.9, "fixed_depth", 4, "copy_hidden")
+OWN_VALUES = ("similarity", 0.97, "never", 0.9, "fixed_depth", 4, "copy_hidden", 0)
 
 
 @pytest.fixture

@@ -90,15 +90,20 @@ def test_preset_goes_by_name_and_own_by_rules(own_values: tuple[Any, ...]) -> No
 
 
 def test_confidence_rule_takes_its_threshold() -> None:
-    rules = own_rules(("never", 0, "never", 0, "confidence", 0.4, "deferred"))
+    rules = own_rules(("never", 0, "never", 0, "confidence", 0.4, "deferred", 0))
     assert rules.decoder == ConfidenceRule(kind="confidence", threshold=0.4)
 
 
 def test_patience_rule_takes_a_number_of_layers() -> None:
-    rules = own_rules(("never", 0, "never", 0, "patience", 2.0, "deferred"))
+    rules = own_rules(("never", 0, "never", 0, "patience", 2.0, "deferred", 0))
     assert rules.decoder == PatienceRule(kind="patience", patience=2)
 
 
 def test_threshold_out_of_range_names_the_site() -> None:
     with pytest.raises(InputError, match="decoder confidence threshold is not possible"):
-        own_rules(("never", 0, "never", 0, "confidence", 1.5, "deferred"))
+        own_rules(("never", 0, "never", 0, "confidence", 1.5, "deferred", 0))
+
+
+def test_lookahead_is_sent_when_it_is_asked_for(own_values: tuple[Any, ...]) -> None:
+    assert own_rules(own_values).lookahead is None
+    assert own_rules((*own_values[:-1], 4)).lookahead == 4

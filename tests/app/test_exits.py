@@ -64,7 +64,8 @@ def test_curve_of_a_modality_says_why_it_left(caption_answer: CaptionAnswer) -> 
     assert (curve.exit_depth, curve.num_layers) == (3, 6)
     assert curve.score_name == "similarity to the layer before (cosine)"
     assert curve.sentence == (
-        "Left after layer 3 of 6: the score 0.983 reached the threshold 0.980."
+        "Left after layer 3 of 6: the last layer changed it by 1.7 %, no more than the 2.0 % at "
+        "which the setting lets it leave."
     )
 
 
@@ -88,8 +89,8 @@ def test_fixed_depth_is_said_to_be_fixed(caption_answer: CaptionAnswer) -> None:
 
 def test_last_layer_without_an_exit_gives_the_last_score(full_answer: CaptionAnswer) -> None:
     assert score_curve(full_answer.trace, "image").sentence == (
-        "All 6 layers ran: none before the last was sure enough to stop "
-        "(last score 0.000, threshold 1.000)."
+        "All 6 layers ran: none before the last was sure enough to stop. At the end, the score "
+        "0.000 stayed below the threshold 1.000."
     )
 
 

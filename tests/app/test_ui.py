@@ -16,7 +16,7 @@ from gradio_client import handle_file
 from app.client import Client
 from app.launch import launch_page
 from app.photos import copy_examples
-from app.ui import build_ui, refresh_service
+from app.ui import build_ui
 
 
 @contextmanager
@@ -37,7 +37,7 @@ async def test_page_answers_a_caption_request(
         answer, *_ = visitor.predict(
             handle_file(str(photo)),
             "balanced",
-            *("similarity", 0.97, "never", 0.9, "confidence", 0.4, "deferred"),
+            *("similarity", 0.97, "never", 0.9, "confidence", 0.4, "deferred", 0),
             api_name="/caption",
         )
     assert "a cat looks into the camera" in answer
@@ -51,7 +51,7 @@ async def test_page_searches_photos_with_own_thresholds(client: Client, tmp_path
             [handle_file(str(photo)) for photo in photos],
             "a cat",
             "own thresholds",
-            *("similarity", 0.97, "never", 0.9, "confidence", 0.4, "deferred"),
+            *("similarity", 0.97, "never", 0.9, "confidence", 0.4, "deferred", 0),
             api_name="/search",
         )
     assert "2 embedded for this search" in summary
@@ -66,7 +66,7 @@ async def test_page_names_what_a_photo_shows(client: Client, tmp_path: Path) -> 
         words, layers, why, _ = visitor.predict(
             handle_file(str(photo)),
             "balanced",
-            *("confidence", 0.6, "never", 0.9, "never", 0.9, "deferred"),
+            *("confidence", 0.6, "never", 0.9, "never", 0.9, "deferred", 0),
             api_name="/tags",
         )
     assert "cat, sofa" in words and "3 of 6 layers" in layers and "Left after layer 3" in why
@@ -83,28 +83,11 @@ async def test_every_public_event_has_a_name(client: Client) -> None:
         "compare",
         "search",
         "tags",
-        "refresh",
         "caption_explain_stop",
         "caption_open_trace",
         "entailment_explain_stop",
         "entailment_open_trace",
     }
-
-
-async def test_page_builds_while_the_service_is_down(down_client: Client) -> None:
-    build_ui(down_client)
-    status, retry, *choices = refresh_service(down_client)
-    assert "does not answer" in status
-    assert retry["visible"] is True
-    assert len(choices) == 5
-
-
-async def test_asking_again_heals_the_page(client: Client) -> None:
-    status, retry, settings, *presets = refresh_service(client)
-    assert "28 M parameters" in status
-    assert retry["visible"] is False
-    assert [preset["value"] for preset in presets] == ["balanced"] * 4
-    assert settings["value"] == ["full", "balanced"]
 
 
 async def test_photo_goes_to_the_service_as_it_was_uploaded(client: Client) -> None:
