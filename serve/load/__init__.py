@@ -1,0 +1,1 @@
+"""Load on a running service: arrivals, a client, what came of it. Speaks HTTP alone."""

@@ -1,0 +1,129 @@
+"""An asynchronous client that sends calls, and tries again where that helps.
+
+Two reasons to try again are kept apart: the service is busy (429, 503: wait as long as
+``Retry-After`` says) and the replica is gone (a broken connection, or a 5xx that a proxy gives in
+its place). Asking the model is free of side effects, so a request may be sent twice.
+"""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from serve.load.calls import Call
+
+NO_ANSWER = 0
+BUSY = frozenset({429, 503})
+BROKEN = frozenset({NO_ANSWER, 500, 502})
+MAX_WAIT_S = 30.0
+
+
+@dataclass(frozen=True)
+class RetryRule:
+    """How often a request is sent again.
+
+    Attributes:
+        num_busy: Times after 429 or 503.
+        num_broken: Times after a broken connection, 500 or 502.
+        pause_s: Wait before the latter, and where a busy service does not say how long.
+    """
+
+    num_busy: int = 0
+    num_broken: int = 0
+    pause_s: float = 0.5
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back at the last attempt.
+
+    Attributes:
+        status: HTTP status; ``NO_ANSWER`` when the connection broke or nothing came in time.
+        body: Bytes of the answer.
+        retry_after_s: What a refusal says.
+        statuses: Of every attempt, the last included.
+        error: Kind of failure where there was no answer.
+    """
+
+    status: int
+    body: bytes = b""
+    retry_after_s: float | None = None
+    statuses: tuple[int, ...] = ()
+    error: str = ""
+
+
+class LoadClient:
+    """Sends calls to one service; use it as an asynchronous context manager."""
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = 60.0,
+        retries: RetryRule = RetryRule(),
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Opens no connection yet; ``transport`` and ``sleep`` are for tests."""
+        self._retries = retries
+        self._sleep = sleep
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            headers={"content-type": "application/json", **(headers or {})},
+            timeout=timeout_s,
+            # A limit would queue requests here, where nobody measures the wait.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=256),
+            transport=transport,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._http.aclose()
+
+    async def send(self, call: Call) -> Reply:
+        """The reply to a call, after as many attempts as the rule allows."""
+        statuses: list[int] = []
+        num_busy = num_broken = 0
+        while True:
+            reply = await self._send_once(call)
+            statuses.append(reply.status)
+            if reply.status in BUSY and num_busy < self._retries.num_busy:
+                num_busy += 1
+                await self._sleep(min(reply.retry_after_s or self._retries.pause_s, MAX_WAIT_S))
+            elif reply.status in BROKEN and num_broken < self._retries.num_broken:
+                num_broken += 1
+                await self._sleep(self._retries.pause_s)
+            else:
+                return Reply(
+                    reply.status, reply.body, reply.retry_after_s, tuple(statuses), reply.error
+                )
+
+    async def _send_once(self, call: Call) -> Reply:
+        try:
+            response = await self._http.post(call.path, content=call.body)
+        except httpx.TransportError as error:
+            return Reply(NO_ANSWER, error=type(error).__name__)
+        return Reply(
+            response.status_code, response.content, _seconds(response.headers.get("retry-after"))
+        )
+
+
+def _seconds(text: str | None) -> float | None:
+    """Seconds in a ``Retry-After``; None for a date, which no service of ours sends."""
+    try:
+        value = float(text) if text is not None else math.nan
+    except ValueError:
+        return None
+    return value if 0 <= value < math.inf else None
