@@ -140,7 +140,9 @@ class LocalCluster:
     def _num_cpus(self) -> int:
         """What the replicas ask for, so that Ray does not wait for cores a laptop lacks."""
         per_replica = (self._options.get("ray_actor_options") or {}).get("num_cpus") or 1
-        replicas = self.settings.num_replicas or self._options.get("num_replicas") or 1
+        autoscaling = self._options.get("autoscaling_config") or {}
+        most = self._options.get("num_replicas") or autoscaling.get("max_replicas") or 1
+        replicas = self.settings.num_replicas or most
         return int(per_replica * replicas) + 1 if isinstance(replicas, int) else 1
 
 

@@ -18,6 +18,7 @@ from serve.api import create_app
 from serve.cache import ResultCache
 from serve.engine import Engine, EngineLimits
 from serve.errors import OverloadedError
+from serve.live_config import LiveConfig
 from serve.service import Service
 from serve.settings import ServeSettings
 
@@ -43,18 +44,18 @@ class OfframpReplica:
         return create_app(self._service)
 
     def reconfigure(self, user_config: Mapping[str, Any]) -> None:
-        """Changes the default policy while requests go on.
+        """Changes default policy and presets while requests go on, all of it or nothing.
 
         Raises:
-            ValueError: A field other than ``default_policy``.
-            InvalidInputError: No such preset.
+            ConfigError: A field is wrong, or the model cannot follow a preset.
         """
-        unknown = set(user_config) - {"default_policy"}
-        if unknown:
-            raise ValueError(f"user_config: unknown {sorted(unknown)}; allowed is default_policy")
-        if "default_policy" in user_config:
-            self._service.policies.default = user_config["default_policy"]
-            logger.info("the default policy is now %s", self._service.policies.default)
+        config = LiveConfig.parse(user_config)
+        self._service.policies.replace(config)
+        logger.info(
+            "the default policy is now %s; presets of the operator: %s",
+            self._service.policies.default,
+            ", ".join(config.presets) or "none",
+        )
 
     def check_health(self) -> None:
         """Ray replaces the replica when this raises.
@@ -104,6 +105,8 @@ def bind_app(settings: ServeSettings, options: Mapping[str, Any] | None = None) 
     }
     if settings.num_replicas is not None:
         chosen["num_replicas"] = settings.num_replicas
+        # Ray takes one or the other.
+        chosen.pop("autoscaling_config", None)
     ingress = ray_serve.ingress()(OfframpReplica)
     deployment = ray_serve.deployment(name=DEPLOYMENT_NAME)(ingress)
     return deployment.options(**chosen).bind(settings)

@@ -3,7 +3,7 @@
 Only the shipped presets can be named over HTTP, never a file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from model_core.config import (
@@ -16,11 +16,13 @@ from model_core.config import (
 )
 from model_core.errors import ConfigError
 from model_core.exit_checks import check_image_head
-from model_core.policies import POLICIES, ExitSite, FixedDepthPolicy, depth_without_exit
+from model_core.policies import POLICIES
 from model_core.policy_heads import usable_kinds
 from model_core.request import TAGS_TASK
 from serve import schemas
 from serve.errors import InvalidInputError, describe_value
+from serve.live_config import LiveConfig
+from serve.model_fit import find_misfit
 from serve.rules import ExitRules, PolicyChoice
 
 
@@ -54,16 +56,11 @@ class PolicyBook:
     ) -> None:
         """``learned_kinds`` of policy are those that the model has heads for."""
         self._kinds = usable_kinds(POLICIES, learned_kinds)
-        self._presets: dict[str, PresetConfig] = {
-            name: load_preset(name) for name in preset_names()
-        }
+        self._shipped = {name: load_preset(name) for name in preset_names()}
+        self._presets: Mapping[str, PresetConfig] = self._shipped
         self._depths = Depths(num_encoder_layers, num_decoder_layers, first_exit_depth)
-        self._limits = {
-            ExitSite.IMAGE: num_encoder_layers,
-            ExitSite.TEXT: num_encoder_layers,
-            ExitSite.DECODER: num_decoder_layers,
-        }
         self.default = default
+        self._first_default = default
 
     @property
     def default(self) -> str:
@@ -74,6 +71,16 @@ class PolicyBook:
     def default(self, name: str) -> None:
         self._preset(name)
         self._default = name
+
+    def replace(self, config: LiveConfig) -> None:
+        """Makes another choice of presets hold from now on; what was chosen before stays as it is.
+
+        Raises:
+            ConfigError: The model cannot follow a preset; nothing has changed.
+        """
+        config.check_model(self._depths, self._kinds)
+        self._presets = {**self._shipped, **config.presets}
+        self._default = config.default_policy or self._first_default
 
     def choose(self, choice: PolicyChoice | None, task: str) -> ChosenPolicy:
         """The exits that a request asks for.
@@ -120,23 +127,9 @@ class PolicyBook:
             exits = parse_config(rules.model_dump(mode="json"), ExitConfig, source="policy")
         except ConfigError as error:
             raise InvalidInputError(str(error)) from error
-        depth = depth_without_exit(exits.decoder, self._depths.first_exit)
-        if depth is not None:
-            raise InvalidInputError(
-                f"policy.decoder.depth: {depth} is below this model's first exit; "
-                f"allowed are {self._depths.first_exit} to {self._depths.decoder}"
-            )
-        for site, num_layers in self._limits.items():
-            policy = getattr(exits, site.value)
-            depths = {"min_depth": policy.min_depth}
-            if isinstance(policy, FixedDepthPolicy):
-                depths["depth"] = policy.depth
-            for field, depth in depths.items():
-                if depth > num_layers:
-                    raise InvalidInputError(
-                        f"policy.{site.value}.{field}: {depth} is more than this model has; "
-                        f"allowed are 1 to {num_layers}"
-                    )
+        misfit = find_misfit(exits, self._depths)
+        if misfit is not None:
+            raise InvalidInputError(f"policy.{misfit}")
         return exits
 
 

@@ -59,7 +59,7 @@ def test_header_comment_gives_a_command(path: Path) -> None:
             "train",
             {"flickr8k", "coca"} | {f"flickr8k-{stage}" for stage in STAGES},
         ),
-        ("serve", {"cpu", "gpu"}),
+        ("serve", {"cpu", "gpu", "autoscaling"}),
     ],
 )
 def test_no_published_configuration_is_missing(kind: str, names: set[str]) -> None:

@@ -6,17 +6,20 @@ import pytest
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
-from model_core.config import CONFIG_ROOT
+from model_core.config import CONFIG_ROOT, Depths
 from model_core.errors import ConfigError
+from model_core.policies import POLICIES
+from model_core.policy_heads import usable_kinds
 from serve.__main__ import main, read_serve_file
-from serve.deployment import DEPLOYMENT_NAME, build_app
+from serve.deployment import DEPLOYMENT_NAME, bind_app, build_app
+from serve.live_config import LiveConfig
 from serve.settings import ServeSettings
 
 FILES = sorted((CONFIG_ROOT / "serve").glob("*.yaml"))
 
 
 def test_there_is_a_file_for_cpu_and_for_gpu() -> None:
-    assert [path.stem for path in FILES] == ["cpu", "gpu"]
+    assert {"cpu", "gpu"} <= {path.stem for path in FILES}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -40,6 +43,29 @@ def test_device_and_gpus_agree() -> None:
         file = read_serve_file(path)
         num_gpus = file.options["ray_actor_options"]["num_gpus"]
         assert num_gpus == (1 if file.values["device"] == "cuda" else 0)
+
+
+def test_autoscaling_asks_for_replicas_before_the_slots_are_full() -> None:
+    file = read_serve_file(CONFIG_ROOT / "serve" / "autoscaling.yaml")
+    autoscaling = file.options["autoscaling_config"]
+    num_slots = ServeSettings.resolve(file.values).num_slots
+    assert autoscaling["target_ongoing_requests"] == 0.75 * num_slots
+    assert 1 <= autoscaling["min_replicas"] < autoscaling["max_replicas"]
+    deployment = bind_app(ServeSettings.resolve(file.values), file.options)._bound_deployment
+    assert deployment._deployment_config.autoscaling_config.max_replicas == 4
+    assert deployment.user_config == file.options["user_config"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_live_config_of_the_file_is_one_that_the_shipped_model_takes(path: Path) -> None:
+    config = LiveConfig.parse(read_serve_file(path).options.get("user_config") or {})
+    config.check_model(Depths(6, 6), usable_kinds(POLICIES, ()))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_replica_reserves_a_core_per_torch_thread(path: Path) -> None:
+    file = read_serve_file(path)
+    assert file.options["ray_actor_options"]["num_cpus"] >= file.values["num_threads"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
