@@ -154,9 +154,16 @@ def _describe_model(model: TagModel) -> list[str]:
         times = " ".join(
             f"x{size} {one.ms_without_stem.median:.2f} ms" for size, one in point.times.items()
         )
+        beside = point.against_first
+        against = (
+            ""
+            if beside is None
+            else f"  against {MAIN} {beside.difference:+.3f} "
+            f"[{beside.difference_low:+.3f}, {beside.difference_high:+.3f}]"
+        )
         lines.append(
             f"{describe_policy(point.policy)}{marks}  map {of_map.value:.3f} "
-            f"[{of_map.low:.3f}, {of_map.high:.3f}]  micro_f1 {of_f1.value:.3f}  depth "
+            f"[{of_map.low:.3f}, {of_map.high:.3f}]{against}  micro_f1 {of_f1.value:.3f}  depth "
             f"{point.mean_depth:.2f}  saved: layers {point.saving.layers:.1%}, FLOPs "
             f"{point.saving.flops:.1%}  {times}".rstrip()
         )

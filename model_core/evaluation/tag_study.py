@@ -50,6 +50,8 @@ class TagPoint(BaseModel):
         choice_map: ``map`` on the split that settings are chosen on.
         metrics: ``map`` and ``micro_f1`` on the other, with intervals and differences to full
             depth of the same model.
+        against_first: ``map`` again, the difference being to the first model at this setting; None
+            for the first model.
         mean_depth: Layers run per photo.
         photos_per_depth: How many left at depths 1..L.
         saving: Layers of the encoder, and operations with stem and heads.
@@ -63,6 +65,7 @@ class TagPoint(BaseModel):
     policy: AnyPolicy
     choice_map: float
     metrics: dict[str, MetricEstimate]
+    against_first: MetricEstimate | None = None
     mean_depth: float
     photos_per_depth: list[int]
     saving: Saving
@@ -159,7 +162,14 @@ def study_tags(
     """
     first = next(iter(predictors.values()))
     policies = tag_settings(first.info.num_encoder_layers)
-    models = {name: _measure(one, policies, choice, test) for name, one in predictors.items()}
+    measured = {name: _measured(one, policies, test) for name, one in predictors.items()}
+    models = {
+        name: _model(one, policies, choice, measured[name]) for name, one in predictors.items()
+    }
+    (_, of_first), *others = measured.items()
+    for name, of_model in others:
+        for point, here, there in zip(models[name].points, of_model, of_first, strict=True):
+            point.against_first = estimate_of_draws(here.maps, there.maps)
     taggers = {name: one.tagger for name, one in predictors.items()}
     settings = [Timed(name, policy) for name in predictors for policy in policies]
     timed = test.rows()[:num_timed]
@@ -181,15 +191,17 @@ def study_tags(
     )
 
 
-def _measure(
-    predictor: Predictor, policies: Sequence[ExitPolicy], choice: TagSplit, test: TagSplit
+def _model(
+    predictor: Predictor,
+    policies: Sequence[ExitPolicy],
+    choice: TagSplit,
+    measured: Sequence["_Measured"],
 ) -> TagModel:
     readings = read_depths(predictor, choice.rows(), policies)
     choice_maps = [
         WordRankings(answered(readings, policy), choice.given.targets).value()
         for policy in policies
     ]
-    measured = _measured(predictor, policies, test)
     points = [
         _point(predictor, policy, choice_map, one)
         for policy, choice_map, one in zip(policies, choice_maps, measured, strict=True)
@@ -227,9 +239,13 @@ def answered(readings: DepthReadings, policy: ExitPolicy) -> np.ndarray:
 
 
 class _Measured(NamedTuple):
-    """``(N,)`` depths at which photos leave under a policy, and what that is worth."""
+    """``(N,)`` depths at which photos leave under a policy, and what that is worth.
+
+    Draws of ``map`` are of the same resamples for every policy and model.
+    """
 
     left: np.ndarray
+    maps: Draws
     metrics: dict[str, MetricEstimate]
 
 
@@ -251,6 +267,7 @@ def _measured(
     return [
         _Measured(
             readings.left[policy],
+            of_map,
             {
                 "map": estimate_of_draws(of_map, maps[0]),
                 "micro_f1": estimate(of_f1, f1s[0], weights),

@@ -7,7 +7,8 @@ from model_core.evaluation.tag_study import TagPoint, TagResults
 from model_core.policies import FixedDepthPolicy, NeverPolicy
 
 HEADINGS = (
-    *("heads", "setting", "mAP", "against full depth", "micro-F1", "mean depth"),
+    *("heads", "setting", "mAP", "against full depth", "against the first heads"),
+    *("micro-F1", "mean depth"),
     *("layers saved", "FLOPs saved", f"ms, batch {SMALL_BATCH}", "time saved"),
     *(f"ms, batch {LARGE_BATCH}", "time saved"),
 )
@@ -49,6 +50,7 @@ def _cells(point: TagPoint, *, is_chosen: bool) -> list[str]:
         f"{name} ({CHOSEN})" if is_chosen and not is_full else name,
         estimate_cell(precision),
         difference_cell(precision),
+        MISSING if point.against_first is None else difference_cell(point.against_first),
         f"{point.metrics['micro_f1'].value:.3f}",
         f"{point.mean_depth:.2f}",
         percent(point.saving.layers),

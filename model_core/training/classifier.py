@@ -17,11 +17,8 @@ from torch.nn import functional
 from model_core.policies import ExitSignals
 from model_core.policy_heads import AgreementClassifier
 from model_core.training.config import Objective
-from model_core.training.data import SentenceRows, TrainBatch, sentence_rows
 from model_core.training.frozen import HeadsRecipe
 from model_core.training.recipe import StepLosses
-from model_core.training.sampling import write_captions
-from model_core.training.teacher_forcing import Memory
 
 
 class ClassifierRecipe(HeadsRecipe):
@@ -30,18 +27,15 @@ class ClassifierRecipe(HeadsRecipe):
     objective = Objective.CLASSIFIER
     heads: AgreementClassifier
 
-    def read_captions(self, batch: TrainBatch, memory: Memory) -> SentenceRows:
-        """What the model itself writes, at full depth."""
-        del batch
-        return sentence_rows(self._write(memory), self._tokenizer, memory.states.device)
+    @property
+    def imitates_full_depth(self) -> bool:
+        return True
 
     def loss(self, signals: Sequence[ExitSignals], targets: Tensor) -> StepLosses:
         """Over depths 1..L-1; beside it, per depth, how well the heads tell who agrees."""
-        del targets  # the last depth's choice is what counts
-        *shallow, last = signals
+        *shallow, _ = signals
         with torch.no_grad():
-            final = last.logits().argmax(-1)
-            agreed = [(here.logits().argmax(-1) == final).float() for here in shallow]
+            agreed = [(here.logits().argmax(-1) == targets).float() for here in shallow]
         logits = [self.heads.logits(here).float() for here in shallow]
         loss = functional.binary_cross_entropy_with_logits(torch.stack(logits), torch.stack(agreed))
         figures = {}
@@ -49,13 +43,6 @@ class ClassifierRecipe(HeadsRecipe):
             figures[f"agreement_depth_{depth}"] = labels.mean()
             figures[f"auroc_depth_{depth}"] = auroc(scores.detach(), labels)
         return StepLosses(loss, {}, figures)
-
-    def _write(self, memory: Memory) -> list[list[int]]:
-        """Captions of each memory, standing together: the likeliest, then drawn ones."""
-        marks = (self._tokenizer.start_id, self._tokenizer.end_id)
-        limit = self._model.config.tasks["caption"].max_new_tokens
-        per_photo = self._config.data.captions_per_photo
-        return write_captions(self._model, memory, per_photo, marks, limit)
 
 
 def auroc(scores: Tensor, labels: Tensor) -> Tensor:

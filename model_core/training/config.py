@@ -109,6 +109,8 @@ class LossConfig(FrozenConfig):
         exit_cost_weight: What running every layer costs, in units of cross entropy, when JEI-DNN's
             recipe asks which depth would have been best.
         module_weighting: How it weighs rows at an exit.
+        imitates_full_depth: PALBERT's and JEI-DNN's recipes read the model's own captions, where
+            full depth's choice is right, instead of people's captions and labels (ours).
         shallow_memory_fraction: Share of steps that see a memory from a random encoder depth,
             drawn for each modality on its own (ours: leaving early must not surprise the decoder).
     """
@@ -127,6 +129,7 @@ class LossConfig(FrozenConfig):
     turn_steps: int = Field(default=20, ge=1)
     exit_cost_weight: float = Field(default=0.3, ge=0)
     module_weighting: ModuleWeighting = ModuleWeighting.PAPER_WEIGHTED
+    imitates_full_depth: bool = False
     shallow_memory_fraction: float = Field(default=0.5, ge=0, le=1)
 
 

@@ -98,3 +98,8 @@ def test_study_measures_every_setting_of_every_model(
         kept = results.models["a"].points[chosen].choice_map
         assert kept >= 0.99 * full.choice_map
     assert results.models["b"].points[1].metrics == third.metrics
+    assert third.against_first is None
+    for same in results.models["b"].points:  # the same heads: nothing between them
+        assert same.against_first is not None
+        lead = same.against_first
+        assert (lead.difference, lead.difference_low, lead.difference_high) == (0, 0, 0)

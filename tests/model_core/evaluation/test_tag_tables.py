@@ -37,6 +37,7 @@ def test_full_depth_fixed_depths_and_chosen_settings_have_a_row() -> None:
         ],
         chosen={"fixed_depth": 0, "similarity": 2},
     )
+    model.points[1].against_first = make_estimate(0.375, 0.25)
     results = TagResults(
         split="test",
         choice_split="val",
@@ -52,10 +53,10 @@ def test_full_depth_fixed_depths_and_chosen_settings_have_a_row() -> None:
     )
     rows = [line for line in tags_section(results) if line.startswith("| linear")]
     assert rows == [
-        "| linear | full depth | 0.500 [0.480, 0.520] | same | 0.250 | 4.00 | 0.0 % | 12.5 % | "
-        "8.00 | 0.0 % | – | – |",
-        "| linear | fixed_depth 1 | 0.250 [0.230, 0.270] | -0.250 [-0.260, -0.240] | 0.125 | 1.00 "
-        "| 75.0 % | 12.5 % | 2.00 | 75.0 % | – | – |",
-        "| linear | similarity 0.9 (chosen) | 0.750 [0.730, 0.770] | +0.250 [+0.240, +0.260] | "
+        "| linear | full depth | 0.500 [0.480, 0.520] | same | – | 0.250 | 4.00 | 0.0 % | "
+        "12.5 % | 8.00 | 0.0 % | – | – |",
+        "| linear | fixed_depth 1 | 0.250 [0.230, 0.270] | -0.250 [-0.260, -0.240] | "
+        "+0.125 [+0.115, +0.135] | 0.125 | 1.00 | 75.0 % | 12.5 % | 2.00 | 75.0 % | – | – |",
+        "| linear | similarity 0.9 (chosen) | 0.750 [0.730, 0.770] | +0.250 [+0.240, +0.260] | – | "
         "0.375 | 2.00 | 50.0 % | 12.5 % | 4.00 | 50.0 % | – | – |",
     ]
