@@ -77,7 +77,10 @@ def load_service(settings: ServeSettings) -> Service:
         weights=settings.weights,
     )
     limits = EngineLimits(
-        settings.queue_limit, settings.max_admit_per_step, settings.request_timeout_s
+        settings.queue_limit,
+        settings.max_admit_per_step,
+        settings.request_timeout_s,
+        settings.max_admit_s_per_step,
     )
     engine = Engine(lambda: predictor.new_slots(settings.num_slots), limits)
     return Service(predictor, engine, ResultCache.from_settings(settings), settings)

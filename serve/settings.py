@@ -39,6 +39,9 @@ class ServeSettings(BaseSettings):
     max_admit_per_step: int = Field(
         default=4, ge=1, le=1024, description="Most requests encoded between two decoding steps."
     )
+    max_admit_s_per_step: float = Field(
+        default=0.1, gt=0, le=60, description="Most encoder work between two decoding steps."
+    )
     queue_limit: int = Field(default=64, ge=1, le=100_000)
     request_timeout_s: float = Field(default=30.0, gt=0, le=3600)
     default_policy: str = "balanced"
