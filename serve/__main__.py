@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from model_core.config import CONFIG_ROOT, describe_validation_error
 from model_core.errors import ConfigError, OfframpError
+from serve.logs import configure_logging
 from serve.settings import ServeSettings, prepare_environment
 
 logger = logging.getLogger("serve")
@@ -83,9 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"serve: {error}", file=sys.stderr)
         return 2
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    configure_logging(settings)
     return _run(settings, file.options)
 
 

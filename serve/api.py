@@ -4,6 +4,7 @@ The description of the whole surface is at ``/openapi.json``; FastAPI's pages fo
 from elsewhere, so they are off.
 """
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,7 +14,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from model_core.errors import InputError
-from serve.errors import HTTP_CODES, InvalidInputError, ServiceError, describe_value
+from serve.errors import HTTP_CODES, EngineError, InvalidInputError, ServiceError, describe_value
 from serve.middleware import (
     RequestMiddleware,
     context_of,
@@ -25,6 +26,8 @@ from serve.open_routes import OpenRoutes
 from serve.openapi import add_openapi
 from serve.service import Service
 
+logger = logging.getLogger(__name__)
+
 API_VERSION = "1"
 DESCRIPTION = (
     "Captions and entailment labels from a vision-language model that stops computing as soon as "
@@ -33,8 +36,13 @@ DESCRIPTION = (
 )
 
 
-def create_app(service: Service) -> FastAPI:
-    """The ASGI application of one replica; closing it closes the service."""
+def create_app(service: Service, sends_request_id: bool = True) -> FastAPI:
+    """The ASGI application of one replica; closing it closes the service.
+
+    Args:
+        service: What answers.
+        sends_request_id: False where the server in front puts the id on every answer itself.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -55,8 +63,10 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(
         RequestMiddleware,
         metrics=service.metrics,
+        tracing=service.tracing,
         model_hash=service.info.hash,
         max_body_bytes=service.settings.max_body_bytes,
+        sends_request_id=sends_request_id,
     )
     _add_error_handlers(app)
     add_openapi(app)
@@ -66,7 +76,11 @@ def create_app(service: Service) -> FastAPI:
 def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(ServiceError)
     async def service_error(request: Request, error: ServiceError) -> Response:
-        return error_response(error, context_of(request).request_id)
+        request_id = context_of(request).request_id
+        if isinstance(error, EngineError):
+            cause = type(error.__cause__).__name__
+            logger.error("request %s failed in the engine: %s", request_id, cause)
+        return error_response(error, request_id)
 
     @app.exception_handler(InputError)
     async def input_error(request: Request, error: InputError) -> Response:

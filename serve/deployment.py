@@ -19,13 +19,15 @@ from serve.cache import ResultCache
 from serve.engine import Engine, EngineLimits
 from serve.errors import OverloadedError
 from serve.live_config import LiveConfig
+from serve.logs import configure_logging
+from serve.metrics_server import start_metrics_server
 from serve.service import Service
 from serve.settings import ServeSettings
+from serve.tracing import make_tracing
 
 logger = logging.getLogger(__name__)
 
 DEPLOYMENT_NAME = "offramp"
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # Room for requests that our own queue refuses with a sentence; beyond it Ray's proxy refuses.
 SPARE_REQUESTS = 64
 
@@ -34,14 +36,18 @@ class OfframpReplica:
     """Loads the model, starts the engine, and gives Ray the ASGI application."""
 
     def __init__(self, settings: ServeSettings) -> None:
-        logging.basicConfig(level=settings.log_level, format=LOG_FORMAT)
+        configure_logging(settings)
         self._service = load_service(settings)
-        self._service.metrics.replica = ray_serve.get_replica_context().replica_tag
+        metrics = self._service.metrics
+        metrics.replica = ray_serve.get_replica_context().replica_tag
+        if settings.metrics_port is not None:
+            start_metrics_server(metrics, settings.metrics_host, settings.metrics_port)
         self._service.warm_up()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The application; Ray asks for it once the constructor is through."""
-        return create_app(self._service)
+        # Ray puts the id on every answer, ours included: once is enough.
+        return create_app(self._service, sends_request_id=False)
 
     def reconfigure(self, user_config: Mapping[str, Any]) -> None:
         """Changes default policy and presets while requests go on, all of it or nothing.
@@ -69,6 +75,7 @@ class OfframpReplica:
 
 def load_service(settings: ServeSettings) -> Service:
     """The service of one replica, with its model loaded and its engine running."""
+    tracing = make_tracing(settings)
     predictor = Predictor.load(
         settings.checkpoint or default_checkpoint(),
         device=settings.device,
@@ -83,7 +90,7 @@ def load_service(settings: ServeSettings) -> Service:
         settings.max_admit_s_per_step,
     )
     engine = Engine(lambda: predictor.new_slots(settings.num_slots), limits)
-    return Service(predictor, engine, ResultCache.from_settings(settings), settings)
+    return Service(predictor, engine, ResultCache.from_settings(settings), settings, tracing)
 
 
 def build_app(args: Mapping[str, Any]) -> Application:

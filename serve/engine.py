@@ -345,4 +345,6 @@ def _as_service_error(error: Exception, what: str) -> Exception:
     if isinstance(error, ServiceError | InputError):
         return error
     logger.error("%s", what, exc_info=error)
-    return EngineError(f"{what}; the cause is in the service's log")
+    failure = EngineError(f"{what}; the cause is in the service's log")
+    failure.__cause__ = error
+    return failure

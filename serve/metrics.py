@@ -12,11 +12,11 @@ from prometheus_client.registry import Collector
 
 from serve.engine import Engine
 from serve.engine_metrics import EngineMetrics
+from serve.logs import EXPLICIT_POLICY
 from serve.schemas import CacheState, ExitTrace
 
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 DEPTH_BUCKETS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48)
-EXPLICIT_POLICY = "explicit"
 
 
 class ModelNames(Protocol):
@@ -101,9 +101,14 @@ class ServiceMetrics:
         self._layers_run.labels(site).inc(depth)
         self._layers_full.labels(site).inc(num_layers)
 
+    @property
+    def collector(self) -> Collector:
+        """Everything in the registry, with the replica's name on each series."""
+        return _OfReplica(self.registry, self.replica)
+
     def render(self) -> bytes:
         """The text a Prometheus scrape reads."""
-        return generate_latest(_OfReplica(self.registry, self.replica))
+        return generate_latest(self.collector)
 
 
 class _OfReplica(Collector):

@@ -17,13 +17,17 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.errors import PayloadTooLargeError, ServiceError, error_answer
-from serve.metrics import EXPLICIT_POLICY, ServiceMetrics
+from serve.logs import AnswerNote, RequestLine
+from serve.metrics import ServiceMetrics
 from serve.schemas import CacheState, ExitTrace
+from serve.tracing import Close, Tracing
 
 logger = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "x-request-id"
 CLIENT_CLOSED_REQUEST = 499
+# Asked all the time, by machines.
+QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SCOPE_KEY = "offramp.context"
 
@@ -36,14 +40,11 @@ class RequestContext:
     started_at: float = field(default_factory=time.monotonic)
     status: int = CLIENT_CLOSED_REQUEST
     error_code: str | None = None
-    answers: list[str] = field(default_factory=list)
+    answers: list[AnswerNote] = field(default_factory=list)
 
     def note_answer(self, policy: str | None, cache: CacheState, trace: ExitTrace) -> None:
         """Keeps policy, cache state and depths for the log line."""
-        tokens = [str(token.depth) for token in trace.decoder.tokens]
-        image, text = trace.encoder.image.depth, trace.encoder.text.depth
-        depths = f"{image}/{text}/{','.join(tokens)}"
-        self.answers.append(f"policy={policy or EXPLICIT_POLICY} cache={cache} depths={depths}")
+        self.answers.append(AnswerNote.of(policy, cache, trace))
 
 
 def context_of(request: Request) -> RequestContext:
@@ -88,23 +89,34 @@ class RequestMiddleware:
     """Gives each HTTP request its context, and watches over it."""
 
     def __init__(
-        self, app: ASGIApp, metrics: ServiceMetrics, model_hash: str, max_body_bytes: int
+        self,
+        app: ASGIApp,
+        metrics: ServiceMetrics,
+        tracing: Tracing,
+        model_hash: str,
+        max_body_bytes: int,
+        sends_request_id: bool = True,
     ) -> None:
         self._app = app
         self._metrics = metrics
+        self._tracing = tracing
         self._model_hash = model_hash[:12]
         self._max_body_bytes = max_body_bytes
+        self._sends_request_id = sends_request_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = RequestContext(_request_id(Request(scope)))
+        headers = Request(scope).headers
+        context = RequestContext(_request_id(headers))
         scope[_SCOPE_KEY] = context
-        try:
-            await self._watch(scope, receive, send, context)
-        finally:
-            self._report(scope, context)
+        tracing = Tracing() if scope["path"] in QUIET_PATHS else self._tracing
+        with tracing.request(headers) as close_span:
+            try:
+                await self._watch(scope, receive, send, context)
+            finally:
+                self._report(scope, context, close_span)
 
     async def _watch(
         self, scope: Scope, receive: Receive, send: Send, context: RequestContext
@@ -116,8 +128,9 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 has_started = True
                 context.status = message["status"]
-                header = (REQUEST_ID_HEADER.encode(), context.request_id.encode())
-                message["headers"] = [*message.get("headers", ()), header]
+                if self._sends_request_id:
+                    header = (REQUEST_ID_HEADER.encode(), context.request_id.encode())
+                    message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 
         limited = _limit_body(scope, receive, self._max_body_bytes)
@@ -135,27 +148,28 @@ class RequestMiddleware:
             )  # fmt: skip
             await response(scope, receive, send_with_id)
 
-    def _report(self, scope: Scope, context: RequestContext) -> None:
+    def _report(self, scope: Scope, context: RequestContext, close_span: Close) -> None:
         seconds = time.monotonic() - context.started_at
         route = getattr(scope.get("route"), "path", "unmatched")
+        line = RequestLine(
+            request_id=context.request_id,
+            route=route,
+            status=context.status,
+            ms=1000 * seconds,
+            model=self._model_hash,
+            error=context.error_code,
+            answers=tuple(context.answers),
+        )
+        logger.log(logging.DEBUG if route in QUIET_PATHS else logging.INFO, line)
+        close_span(line)
         self._metrics.count_request(route, context.status, seconds)
         if context.error_code is not None:
             self._metrics.count_error(context.error_code)
-        logger.log(
-            logging.DEBUG if route in ("/healthz", "/readyz", "/metrics") else logging.INFO,
-            "id=%s route=%s status=%d ms=%.1f model=%s %s",
-            context.request_id,
-            route,
-            context.status,
-            1000 * seconds,
-            self._model_hash,
-            " | ".join(context.answers),
-        )
 
 
-def _request_id(request: Request) -> str:
+def _request_id(headers: Mapping[str, str]) -> str:
     """The caller's id when it is harmless, else a new one."""
-    given = request.headers.get(REQUEST_ID_HEADER, "")
+    given = headers.get(REQUEST_ID_HEADER, "")
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 

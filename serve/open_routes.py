@@ -1,17 +1,18 @@
 """Routes for whoever watches the service: health, readiness and metrics."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from serve import schemas
+from serve.auth import require_key
 from serve.errors import UnavailableError
 from serve.responses import as_json
 from serve.service import Service
 
 
 class OpenRoutes:
-    """Routes for whoever watches the service; they need no key and tell nothing of requests."""
+    """Health and readiness, open to everybody; and metrics, for who has a key, if there are any."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -21,7 +22,13 @@ class OpenRoutes:
         router = APIRouter()
         for path, handler in (("/healthz", self.healthz), ("/readyz", self.readyz)):
             router.add_api_route(path, handler, response_model=schemas.HealthReport)
-        router.add_api_route("/metrics", self.metrics, response_class=PlainTextResponse)
+        check = require_key(self._service.settings.read_api_keys())
+        router.add_api_route(
+            "/metrics",
+            self.metrics,
+            response_class=PlainTextResponse,
+            dependencies=[Depends(check)],
+        )
         return router
 
     async def healthz(self) -> Response:

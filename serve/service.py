@@ -20,12 +20,14 @@ from model_core.request import EMBEDDING_TASK, TAGS_TASK
 from serve import questions, schemas
 from serve.cache import CachedAnswer, KeyParts, ResultCache, cache_key, hash_pixels, normalise_text
 from serve.engine import Engine
+from serve.engine_observer import Timeline
 from serve.errors import DeadlineExceededError, InvalidInputError
 from serve.flight import SingleFlight
 from serve.metrics import ServiceMetrics
 from serve.policy_book import ChosenPolicy, PolicyBook
 from serve.questions import DecodedQuestion, EmbeddingQuestion, Photo, Question, TagsQuestion
 from serve.settings import ServeSettings
+from serve.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -89,13 +91,19 @@ class Service:
     """Answers questions with one model; belongs to one event loop."""
 
     def __init__(
-        self, predictor: PredictorLike, engine: Engine, cache: ResultCache, settings: ServeSettings
+        self,
+        predictor: PredictorLike,
+        engine: Engine,
+        cache: ResultCache,
+        settings: ServeSettings,
+        tracing: Tracing | None = None,
     ) -> None:
         self.info = predictor.info
         self.engine = engine
         self.cache = cache
         self.settings = settings
         self.metrics = ServiceMetrics(engine, self.info)
+        self.tracing = tracing or Tracing()
         self.policies = PolicyBook(
             settings.default_policy,
             self.info.num_encoder_layers,
@@ -132,7 +140,7 @@ class Service:
             raise InvalidInputError(
                 f"max_new_tokens: {max_new_tokens} is too many; allowed are 1 to {limit}"
             )
-        decoded = await self._in_worker(lambda: self._decode(photo))
+        decoded = await self._photo(photo)
         return DecodedQuestion(
             task, decoded, hypothesis, premise, max_new_tokens or limit, num_beams
         )
@@ -145,7 +153,7 @@ class Service:
             InputError: The photo cannot be used.
         """
         if photo is not None:
-            return EmbeddingQuestion(await self._in_worker(lambda: self._decode(photo)))
+            return EmbeddingQuestion(await self._photo(photo))
         sentence = self._text("text", text)
         if not sentence:
             raise InvalidInputError(f"text: must hold a sentence (got {text!r})")
@@ -157,7 +165,7 @@ class Service:
         Raises:
             InputError: The photo cannot be used.
         """
-        return TagsQuestion(await self._in_worker(lambda: self._decode(photo)))
+        return TagsQuestion(await self._photo(photo))
 
     async def answer(
         self, question: Question, policy: ChosenPolicy, is_cached: bool = True
@@ -215,6 +223,7 @@ class Service:
         await asyncio.to_thread(self.engine.close)
         self._workers.shutdown(wait=False, cancel_futures=True)
         await self.cache.aclose()
+        await asyncio.to_thread(self.tracing.close)
 
     async def _answer(
         self, question: Question, policy: ChosenPolicy, is_cached: bool
@@ -246,7 +255,11 @@ class Service:
 
     async def _compute(self, question: Question, exits: ExitConfig) -> CachedAnswer:
         request = await self._in_worker(lambda: question.prepare(self._predictor, exits))
-        return CachedAnswer.from_answer(await asyncio.wrap_future(self.engine.submit(request)))
+        timeline = Timeline()
+        future = self.engine.submit(request, timeline=timeline)
+        content = CachedAnswer.from_answer(await asyncio.wrap_future(future))
+        self.tracing.note_computed(timeline, content.trace)
+        return content
 
     def _key_parts(self, question: Question, exits: ExitConfig) -> KeyParts:
         return KeyParts(
@@ -276,6 +289,10 @@ class Service:
                 f"{field}: {len(text)} characters are too many; allowed are 1 to {limit}"
             )
         return None if text is None else normalise_text(text)
+
+    async def _photo(self, data: bytes) -> Photo:
+        with self.tracing.stage("photo"):
+            return await self._in_worker(lambda: self._decode(data))
 
     def _decode(self, data: bytes) -> Photo:
         image = decode_photo(data, self.settings.max_pixels)

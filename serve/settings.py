@@ -70,6 +70,14 @@ class ServeSettings(BaseSettings):
     memory_cache_entries: int = Field(default=1024, ge=1, le=1_000_000)
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65_000, description="Replicas take the first free port from here."
+    )
+    metrics_host: str = "127.0.0.1"
+    otlp_endpoint: str | None = Field(
+        default=None, pattern=r"^https?://", description="Where traces go; None: nowhere."
+    )
 
     @field_validator("api_keys", mode="before")
     @classmethod
@@ -149,10 +157,13 @@ def prepare_environment(import_root: Path) -> None:
     """Sets what Ray and its processes inherit; call it before Ray is imported.
 
     They import us from ``import_root``, send no usage statistics, and listen on the loopback
-    address (the variable is named after the systems where that is Ray's default).
+    address (the variable is named after the systems where that is Ray's default). Lines of replicas
+    are passed on as they are: each one, and without a prefix, which would break JSON.
     """
     known = os.environ.get("PYTHONPATH", "")
     paths = [str(import_root), *(path for path in known.split(os.pathsep) if path)]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    os.environ.setdefault("RAY_DISABLE_WORKER_LOG_PREFIX", "1")

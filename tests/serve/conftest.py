@@ -16,6 +16,7 @@ from serve.cache import ResultCache
 from serve.engine import Engine, EngineLimits
 from serve.service import Service
 from serve.settings import ServeSettings
+from serve.tracing import Tracing
 from tests.serve.fakes import FakeInfo, FakePredictor, FakeSlots, Gate
 
 
@@ -59,7 +60,10 @@ async def start() -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def run(
-            is_gated: bool = False, info: FakeInfo | None = None, **values: object
+            is_gated: bool = False,
+            info: FakeInfo | None = None,
+            tracing: Tracing | None = None,
+            **values: object,
         ) -> Running:
             settings = ServeSettings(**{"embedded_cache": False, **values})
             predictor, gate = FakePredictor(info), Gate()
@@ -68,7 +72,8 @@ async def start() -> AsyncIterator[Start]:
             limits = EngineLimits(settings.queue_limit, 4, settings.request_timeout_s)
             engine = Engine(lambda: FakeSlots(settings.num_slots, gate), limits)
             stack.callback(gate.open)
-            service = Service(predictor, engine, ResultCache.from_settings(settings), settings)
+            cache = ResultCache.from_settings(settings)
+            service = Service(predictor, engine, cache, settings, tracing)
             app = create_app(service)
             await stack.enter_async_context(app.router.lifespan_context(app))
             client = httpx.AsyncClient(

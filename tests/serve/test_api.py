@@ -232,7 +232,9 @@ async def test_request_id_is_kept_when_harmless(running: Running) -> None:
         assert (response.headers["x-request-id"] == given) is is_kept
 
 
-async def test_keys_guard_the_model_and_nothing_else(start: Start, image: str) -> None:
+async def test_keys_guard_the_model_and_the_metrics_but_not_health(
+    start: Start, image: str
+) -> None:
     running = await start(api_keys="right,other")
     for headers, status in (
         ({}, 401),
@@ -243,8 +245,11 @@ async def test_keys_guard_the_model_and_nothing_else(start: Start, image: str) -
     ):
         response = await running.client.post("/v1/caption", json={"image": image}, headers=headers)
         assert response.status_code == status
-    assert (await running.client.get("/v1/model")).status_code == 401
-    for path in ("/healthz", "/readyz", "/metrics"):
+    for path in ("/v1/model", "/metrics"):
+        assert (await running.client.get(path)).status_code == 401
+        right = {"Authorization": "Bearer right"}
+        assert (await running.client.get(path, headers=right)).status_code == 200
+    for path in ("/healthz", "/readyz"):
         assert (await running.client.get(path)).status_code == 200
 
 

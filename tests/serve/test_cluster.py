@@ -135,7 +135,7 @@ def test_reports(served: Served) -> None:
     assert served.client.get("/readyz").status_code == 200
     model = schemas.ModelReport.model_validate(served.client.get("/v1/model").json())
     assert model.hash == served.predictor.info.hash
-    assert "offramp_requests_total" in served.client.get("/metrics").text
+    assert 'offramp_slots{replica="' in served.client.get("/metrics").text
 
 
 def test_bad_input_keeps_its_status_and_id_through_the_proxy(served: Served) -> None:
@@ -144,6 +144,7 @@ def test_bad_input_keeps_its_status_and_id_through_the_proxy(served: Served) -> 
     )
     assert response.status_code == 422
     assert response.json()["error"]["request_id"] == "through-1"
+    assert response.headers["x-request-id"] == "through-1"
 
 
 def test_upload_over_the_limit_is_413_through_the_proxy(served: Served) -> None:
