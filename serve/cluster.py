@@ -98,11 +98,12 @@ class LocalCluster:
             # Ours comes first, and says what happened.
             "request_timeout_s": self.settings.request_timeout_s + 10.0,
         }
-        ray_serve.start(http_options=http_options, logging_config=RAY_LOGGING)
+        lines = {**RAY_LOGGING, "encoding": self.settings.log_format.upper()}
+        ray_serve.start(http_options=http_options, logging_config=lines)
         self._stack.callback(ray_serve.shutdown)
         try:
             app = bind_app(self.settings, self._options)
-            ray_serve.run(app, name=DEPLOYMENT_NAME, route_prefix="/", logging_config=RAY_LOGGING)
+            ray_serve.run(app, name=DEPLOYMENT_NAME, route_prefix="/", logging_config=lines)
         except (RayError, RuntimeError) as error:
             raise StartupError(f"the deployment did not start: {error}") from error
         wait_until_ready(f"{self.address}/readyz", READY_TIMEOUT_S)
