@@ -81,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         file = read_serve_file(options.config)
         settings = ServeSettings.resolve(file.values, options.set)
         settings.read_api_keys()
+        settings.read_redis_url()
     except ConfigError as error:
         print(f"serve: {error}", file=sys.stderr)
         return 2

@@ -32,7 +32,7 @@ API_VERSION = "1"
 DESCRIPTION = (
     "Captions and entailment labels from a vision-language model that stops computing as soon as "
     "the answer is there. Every answer tells which layers ran. `Cache-Control: no-cache` computes "
-    "an answer anew; `X-Request-ID` names a request."
+    "an answer anew, `no-store` does not keep it; `X-Request-ID` names a request."
 )
 
 

@@ -1,18 +1,17 @@
 """The result cache: what makes two requests the same, how an answer is stored, and never failing.
 
 A key covers everything the answer depends on. Where a parameter cannot matter it is left out, so
-that the full-depth answer is found however it was asked for. Values are JSON with a format version;
-what cannot be read is a miss, and so is a server that does not answer.
+that the full-depth answer is found however it was asked for. Values are JSON with a format version,
+under a digest; what cannot be read is a miss, and so is a server that does not answer.
 """
 
 import hashlib
 import json
 import logging
-import time
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from PIL import Image
 from pydantic import Field, ValidationError
@@ -22,16 +21,20 @@ from model_core.config import CatchUp, ExitConfig
 from model_core.policies import ExitSite, NeverPolicy
 from model_core.types import Answer
 from serve import schemas
+from serve.breaker import BreakerState, CircuitBreaker
 from serve.cache_backends import CacheBackend, MemoryBackend, RedisBackend
+from serve.cache_entry import DamagedEntryError, open_entry, seal_entry
+from serve.cache_metrics import CacheCounts, CacheEvent
 from serve.rules import WireModel
 from serve.settings import ServeSettings
 
 logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
-RETRY_AFTER_S = 1.0
+MAX_ENTRY_BYTES = 2**20
 
 BackendName = Literal["redis", "embedded", "memory", "off"]
+Result = TypeVar("Result")
 
 
 class CachedAnswer(WireModel):
@@ -130,20 +133,29 @@ def _relevant_exits(exits: ExitConfig, sites: Sequence[ExitSite]) -> dict[str, A
 class ResultCache:
     """Answers by key; every failure of the backend is a miss, logged once until it is over."""
 
-    def __init__(self, backend: CacheBackend | None, name: BackendName) -> None:
+    def __init__(
+        self,
+        backend: CacheBackend | None,
+        name: BackendName,
+        max_entry_bytes: int = MAX_ENTRY_BYTES,
+    ) -> None:
+        self.counts: CacheCounts = CacheCounts()
         self._backend = backend
         self._name: BackendName = name
-        self._failed_at: float | None = None
+        self._max_entry_bytes = max_entry_bytes
+        self._breaker = CircuitBreaker()
 
     @classmethod
     def from_settings(cls, settings: ServeSettings) -> "ResultCache":
         """The cache the settings ask for; it connects on first use."""
         if not settings.cache:
             return cls(None, "off")
-        if settings.redis_url is not None:
-            url = settings.redis_url.get_secret_value()
+        url = settings.read_redis_url()
+        if url is not None:
             return cls(RedisBackend(url, settings.cache_ttl_s), settings.cache_backend_name)
-        memory = MemoryBackend(settings.memory_cache_entries, settings.cache_ttl_s)
+        memory = MemoryBackend(
+            settings.memory_cache_entries, settings.cache_ttl_s, settings.memory_cache_bytes
+        )
         return cls(memory, "memory")
 
     @property
@@ -159,30 +171,46 @@ class ResultCache:
     @property
     def is_up(self) -> bool:
         """False since the backend last failed."""
-        return self._failed_at is None
+        return self._breaker.state is BreakerState.CLOSED
+
+    @property
+    def breaker_state(self) -> BreakerState:
+        """Whether the backend is asked."""
+        return self._breaker.state
 
     async def get(self, key: str) -> CachedAnswer | None:
         """The answer kept under ``key``; None when there is none, or none that can be read."""
-        if self._backend is None or self._is_resting():
-            return None
-        try:
-            value = await self._backend.get(key)
-        except (RedisError, OSError) as error:
-            self._note_failure(error)
-            return None
-        self._note_success()
-        return None if value is None else _decode(value)
+        answer = await self.peek(key)
+        if self.is_on:
+            self.counts[CacheEvent.MISS if answer is None else CacheEvent.HIT] += 1
+        return answer
+
+    async def peek(self, key: str) -> CachedAnswer | None:
+        """As ``get``, but neither a hit nor a miss: for who waits for an answer to be kept."""
+        entry = await self._try(lambda backend: backend.get(key), None)
+        return None if entry is None else self._open(key, entry)
 
     async def set(self, key: str, answer: CachedAnswer) -> None:
-        """Keeps an answer, if the backend is there."""
-        if self._backend is None or self._is_resting():
+        """Keeps an answer, if the backend is there and the answer is not too large."""
+        entry = seal_entry(key, answer.model_dump_json().encode())
+        if len(entry) > self._max_entry_bytes:
+            self.counts[CacheEvent.TOO_LARGE] += 1
             return
-        try:
-            await self._backend.set(key, answer.model_dump_json().encode())
-        except (RedisError, OSError) as error:
-            self._note_failure(error)
-        else:
-            self._note_success()
+
+        async def store(backend: CacheBackend) -> bool:
+            await backend.set(key, entry)
+            return True
+
+        if await self._try(store, False):
+            self.counts[CacheEvent.STORED] += 1
+
+    async def lock(self, key: str, token: str, seconds: float) -> bool:
+        """True when the caller should compute: the lock is its own, or there is no backend."""
+        return await self._try(lambda backend: backend.lock(key, token, seconds), True)
+
+    async def unlock(self, key: str, token: str) -> None:
+        """Lets others compute, if the lock is still the caller's."""
+        await self._try(lambda backend: backend.unlock(key, token), None)
 
     async def check(self) -> bool:
         """Asks the backend whether it is there; True when it is, or when there is none."""
@@ -204,26 +232,40 @@ class ResultCache:
             except (RedisError, OSError) as error:
                 logger.debug("closing the result cache failed: %s", type(error).__name__)
 
-    def _is_resting(self) -> bool:
-        """True shortly after a failure, so that a silent server costs one timeout, not each."""
-        return self._failed_at is not None and time.monotonic() - self._failed_at < RETRY_AFTER_S
+    async def _try(
+        self, call: Callable[[CacheBackend], Awaitable[Result]], otherwise: Result
+    ) -> Result:
+        """What the backend says, or ``otherwise`` when there is none or it does not answer."""
+        if self._backend is None:
+            return otherwise
+        if not self._breaker.allows():
+            self.counts[CacheEvent.SKIPPED] += 1
+            return otherwise
+        try:
+            result = await call(self._backend)
+        except (RedisError, OSError) as error:
+            self._note_failure(error)
+            return otherwise
+        self._note_success()
+        return result
 
     def _note_failure(self, error: Exception) -> None:
-        if self._failed_at is None:
+        if self.is_up:
             logger.warning(
                 "result cache (%s) is down, computing every answer: %s", self._name, error
             )
-        self._failed_at = time.monotonic()
+        self.counts[CacheEvent.ERROR] += 1
+        self._breaker.failed()
 
     def _note_success(self) -> None:
-        if self._failed_at is not None:
+        if not self.is_up:
             logger.info("result cache (%s) is up again", self._name)
-        self._failed_at = None
+        self._breaker.succeeded()
 
-
-def _decode(value: bytes) -> CachedAnswer | None:
-    try:
-        return CachedAnswer.model_validate_json(value)
-    except ValidationError:
-        logger.warning("an entry of the result cache cannot be read; computing the answer")
-        return None
+    def _open(self, key: str, entry: bytes) -> CachedAnswer | None:
+        try:
+            return CachedAnswer.model_validate_json(open_entry(key, entry))
+        except (DamagedEntryError, ValidationError):
+            self.counts[CacheEvent.CORRUPTED] += 1
+            logger.warning("an entry of the result cache cannot be read; computing the answer")
+            return None

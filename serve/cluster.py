@@ -110,7 +110,7 @@ class LocalCluster:
 
     def _start_cache(self) -> None:
         settings = self.settings
-        if not (settings.cache and settings.embedded_cache) or settings.redis_url is not None:
+        if not (settings.cache and settings.embedded_cache) or settings.read_redis_url():
             return
         try:
             server = EmbeddedServer()

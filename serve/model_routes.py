@@ -14,6 +14,7 @@ from model_core.tagging import chosen_words
 from serve import schemas
 from serve.auth import require_key
 from serve.cache import CachedAnswer
+from serve.cache_control import read_cache_control
 from serve.errors import ServiceError
 from serve.inputs import read_upload
 from serve.middleware import context_of
@@ -132,8 +133,8 @@ class ModelRoutes:
 async def _ask(
     service: Service, request: Request, question: Question, policy: ChosenPolicy
 ) -> ServedAnswer:
-    is_cached = "no-cache" not in request.headers.get("cache-control", "").lower()
-    served = await service.answer(question, policy, is_cached)
+    cache_use = read_cache_control(request.headers.get("cache-control", ""))
+    served = await service.answer(question, policy, cache_use)
     context_of(request).note_answer(policy.name, served.cache, served.content.trace)
     return served
 

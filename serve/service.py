@@ -19,6 +19,8 @@ from model_core.preprocessing import decode_photo
 from model_core.request import EMBEDDING_TASK, TAGS_TASK
 from serve import questions, schemas
 from serve.cache import CachedAnswer, KeyParts, ResultCache, cache_key, hash_pixels, normalise_text
+from serve.cache_control import FREE_USE, CacheUse
+from serve.cache_metrics import CacheEvent, watch_cache
 from serve.engine import Engine
 from serve.engine_observer import Timeline
 from serve.errors import DeadlineExceededError, InvalidInputError
@@ -26,6 +28,7 @@ from serve.flight import SingleFlight
 from serve.metrics import ServiceMetrics
 from serve.policy_book import ChosenPolicy, PolicyBook
 from serve.questions import DecodedQuestion, EmbeddingQuestion, Photo, Question, TagsQuestion
+from serve.replica_flight import ReplicaFlight, Shared
 from serve.settings import ServeSettings
 from serve.tracing import Tracing
 
@@ -112,7 +115,9 @@ class Service:
             self.info.first_exit_depth,
         )
         self._predictor = predictor
-        self._flights: SingleFlight[CachedAnswer] = SingleFlight()
+        self._flights: SingleFlight[Shared] = SingleFlight()
+        self._replicas = ReplicaFlight(cache)
+        watch_cache(self.metrics.registry, cache)
         self._workers = ThreadPoolExecutor(settings.num_decode_threads, "offramp-photo")
 
     async def question(
@@ -168,14 +173,14 @@ class Service:
         return TagsQuestion(await self._photo(photo))
 
     async def answer(
-        self, question: Question, policy: ChosenPolicy, is_cached: bool = True
+        self, question: Question, policy: ChosenPolicy, cache_use: CacheUse = FREE_USE
     ) -> ServedAnswer:
         """The answer under one policy, within the time limit.
 
         Args:
             question: From ``question``.
             policy: From ``policies.choose``.
-            is_cached: False: computed for this request alone, and not kept.
+            cache_use: What the request may do with the cache.
 
         Raises:
             ServiceError: 429, 500, 503 or 504.
@@ -183,7 +188,7 @@ class Service:
         """
         try:
             async with asyncio.timeout(self.settings.request_timeout_s):
-                served = await self._answer(question, policy, is_cached and self.cache.is_on)
+                served = await self._answer(question, policy, cache_use)
         except TimeoutError:
             limit_s = self.settings.request_timeout_s
             raise DeadlineExceededError(
@@ -226,32 +231,33 @@ class Service:
         await asyncio.to_thread(self.tracing.close)
 
     async def _answer(
-        self, question: Question, policy: ChosenPolicy, is_cached: bool
+        self, question: Question, policy: ChosenPolicy, cache_use: CacheUse
     ) -> ServedAnswer:
-        if not is_cached:
-            content = await self._compute(question, policy.exits)
-            return ServedAnswer(content, "off", policy)
         key = cache_key(self._key_parts(question, policy.exits))
-        kept = await self.cache.get(key)
+        kept = await self.cache.get(key) if cache_use.may_read else None
         if kept is not None:
             return ServedAnswer(kept, "hit", policy)
+        if not (cache_use.may_share and self.cache.is_on):
+            content = await self._compute(question, policy.exits)
+            if cache_use.may_keep:
+                await self.cache.set(key, content)
+            return ServedAnswer(content, "off", policy)
         while True:
             try:
                 landed = await self._flights.run(
-                    key, lambda: self._compute_and_keep(key, question, policy.exits)
+                    key, lambda: self._compute_once(key, question, policy.exits)
                 )
             except DeadlineExceededError:
                 # The leader's time is over, not ours: ours is watched by `answer`.
                 continue
-            state: schemas.CacheState = "miss" if landed.is_leader else "coalesced"
-            return ServedAnswer(landed.value, state, policy)
+            if not landed.is_leader:
+                self.cache.counts[CacheEvent.COALESCED] += 1
+            is_own = landed.is_leader and not landed.value.is_from_elsewhere
+            return ServedAnswer(landed.value.content, "miss" if is_own else "coalesced", policy)
 
-    async def _compute_and_keep(
-        self, key: str, question: Question, exits: ExitConfig
-    ) -> CachedAnswer:
-        content = await self._compute(question, exits)
-        await self.cache.set(key, content)
-        return content
+    async def _compute_once(self, key: str, question: Question, exits: ExitConfig) -> Shared:
+        """Computes and keeps the answer, unless another replica is about to."""
+        return await self._replicas.run(key, lambda: self._compute(question, exits))
 
     async def _compute(self, question: Question, exits: ExitConfig) -> CachedAnswer:
         request = await self._in_worker(lambda: question.prepare(self._predictor, exits))

@@ -63,11 +63,16 @@ class ServeSettings(BaseSettings):
         default=True, description="Without redis_url, python -m serve starts a local Valkey."
     )
     redis_url: SecretStr | None = Field(default=None, validation_alias="redis_url")
+    redis_url_file: Path | None = Field(
+        default=None,
+        description="Holds the URL, where a password should not be in the environment.",
+    )
     cache_backend_name: Literal["redis", "embedded"] = Field(
         default="redis", description="What stands behind redis_url; set by python -m serve."
     )
     cache_ttl_s: int = Field(default=86_400, ge=1, le=366 * 86_400)
     memory_cache_entries: int = Field(default=1024, ge=1, le=1_000_000)
+    memory_cache_bytes: int = Field(default=64 * 2**20, ge=1024, le=2**36)
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
@@ -120,6 +125,18 @@ class ServeSettings(BaseSettings):
         """Bytes of a whole body: the photo as base64, and room for the other fields."""
         return self.max_upload_bytes * 4 // 3 + 64 * 1024
 
+    def read_redis_url(self) -> str | None:
+        """Where Redis is, from the setting or from the file; None: nowhere.
+
+        Raises:
+            ConfigError: Both are given, or the file cannot be read or is empty.
+        """
+        if self.redis_url_file is None:
+            return None if self.redis_url is None else self.redis_url.get_secret_value()
+        if self.redis_url is not None:
+            raise ConfigError("redis_url and redis_url_file: give one of the two")
+        return _read_lines("redis_url_file", self.redis_url_file)[0]
+
     def read_api_keys(self) -> tuple[bytes, ...]:
         """Every key that opens the service, from the setting and from the file.
 
@@ -128,19 +145,21 @@ class ServeSettings(BaseSettings):
         """
         keys = [key.get_secret_value() for key in self.api_keys]
         if self.api_keys_file is not None:
-            keys.extend(_read_key_file(self.api_keys_file))
+            keys.extend(_read_lines("api_keys_file", self.api_keys_file))
         return tuple(key.encode() for key in keys)
 
 
-def _read_key_file(path: Path) -> list[str]:
+def _read_lines(field: str, path: Path) -> list[str]:
+    """Lines of a file of secrets, without blank ones."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ConfigError(f"api_keys_file: {path} cannot be read ({error.strerror})") from error
-    keys = [line.strip() for line in lines if line.strip()]
-    if not keys:
-        raise ConfigError(f"api_keys_file: {path} holds no key, which would open the service")
-    return keys
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError(f"{field}: {path} cannot be read ({reason})") from error
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise ConfigError(f"{field}: {path} is empty; give one secret per line")
+    return lines
 
 
 def _parse_override(override: str) -> tuple[str, Any]:

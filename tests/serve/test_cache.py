@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 import pytest
 from PIL import Image
+from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import SecretStr
+from redis.asyncio import Redis
 
 from model_core.config import CatchUp, ExitConfig, load_preset
 from model_core.policies import ConfidencePolicy, ExitSite, NeverPolicy, SimilarityPolicy
@@ -20,7 +22,9 @@ from serve.cache import (
     hash_pixels,
     normalise_text,
 )
-from serve.cache_backends import EmbeddedServer, MemoryBackend, RedisBackend
+from serve.cache_backends import EmbeddedServer, MemoryBackend, RedisBackend, ttl_of
+from serve.cache_entry import seal_entry
+from serve.cache_metrics import CacheEvent, watch_cache
 from serve.settings import ServeSettings
 from tests.serve.fakes import make_trace
 
@@ -113,6 +117,28 @@ async def test_memory_forgets_after_its_time() -> None:
     assert await backend.get("a") is None
 
 
+async def test_memory_is_bounded_in_bytes() -> None:
+    backend = MemoryBackend(max_entries=9, ttl_s=60, max_bytes=10)
+    for key, value in (("a", b"1234"), ("b", b"1234"), ("b", b"12345"), ("c", b"12345")):
+        await backend.set(key, value)
+    assert [await backend.get(key) for key in ("a", "b", "c")] == [None, b"12345", b"12345"]
+    await backend.set("d", b"x" * 11)
+    assert [await backend.get(key) for key in ("b", "c", "d")] == [None, None, None]
+
+
+def test_entries_of_one_burst_expire_apart() -> None:
+    times = [ttl_of(f"key {number}", 100.0) for number in range(1000)]
+    assert 90.0 <= min(times) < 90.5 and 99.5 < max(times) <= 100.0
+    assert len(set(times)) == 1000
+
+
+async def test_answer_that_is_too_large_is_not_kept() -> None:
+    cache = ResultCache(MemoryBackend(4, 60), "memory", max_entry_bytes=200)
+    await cache.set("key", ANSWER)
+    assert await cache.get("key") is None
+    assert cache.counts == {CacheEvent.TOO_LARGE: 1, CacheEvent.MISS: 1}
+
+
 async def test_stored_answer_comes_back_equal() -> None:
     cache = ResultCache(MemoryBackend(4, 60), "memory")
     await cache.set("key", ANSWER)
@@ -124,8 +150,10 @@ async def test_stored_answer_comes_back_equal() -> None:
 )
 async def test_entry_that_cannot_be_read_is_a_miss(value: bytes) -> None:
     backend = MemoryBackend(4, 60)
-    await backend.set("key", value)
-    assert await ResultCache(backend, "memory").get("key") is None
+    await backend.set("key", seal_entry("key", value))
+    cache = ResultCache(backend, "memory")
+    assert await cache.get("key") is None
+    assert cache.counts == {CacheEvent.CORRUPTED: 1, CacheEvent.MISS: 1}
 
 
 async def test_dead_redis_is_a_miss_logged_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -173,6 +201,63 @@ async def test_embedded_valkey_keeps_answers_and_may_die(valkey: EmbeddedServer)
     assert await cache.get("key") is None
     assert not cache.is_up
     await cache.aclose()
+
+
+async def plant_bytes(client: Redis) -> None:
+    await client.set("key", ANSWER.model_dump_json())
+
+
+async def plant_another_answer(client: Redis) -> None:
+    await client.set("key", seal_entry("other", ANSWER.model_dump_json().encode()))
+
+
+async def plant_a_list(client: Redis) -> None:
+    await client.rpush("key", "a", "b")
+
+
+@pytest.mark.parametrize("plant", [plant_bytes, plant_another_answer, plant_a_list])
+async def test_planted_value_is_a_miss_and_overwritten(
+    valkey: EmbeddedServer, plant: Callable[[Redis], Awaitable[None]]
+) -> None:
+    cache = ResultCache(RedisBackend(valkey.url, 60, timeout_s=1.0), "redis")
+    async with Redis.from_url(valkey.url) as client:
+        await plant(client)
+        assert await cache.get("key") is None
+        assert (cache.is_up, cache.counts[CacheEvent.CORRUPTED]) == (True, 1)
+        await cache.set("key", ANSWER)
+        assert await cache.get("key") == ANSWER
+        assert 53_000 < await client.pttl("key") <= 60_000
+    await cache.aclose()
+
+
+async def test_cache_heals_when_redis_is_back(valkey: EmbeddedServer) -> None:
+    cache = ResultCache(RedisBackend(valkey.url, 60, timeout_s=1.0), "redis")
+    await cache.set("key", ANSWER)
+    valkey.stop()
+    assert await cache.get("key") is None
+    valkey.start()
+    while not cache.is_up:
+        await cache.set("key", ANSWER)
+        await asyncio.sleep(0.01)
+    assert await cache.get("key") == ANSWER
+    await cache.aclose()
+
+
+async def test_counts_are_metrics() -> None:
+    cache, registry = ResultCache(MemoryBackend(4, 60), "memory"), CollectorRegistry()
+    watch_cache(registry, cache)
+    await cache.set("key", ANSWER)
+    for key in ("key", "key", "other"):
+        await cache.get(key)
+    text = generate_latest(registry).decode()
+    for line in (
+        'offramp_result_cache_events_total{event="hit"} 2.0',
+        'offramp_result_cache_events_total{event="miss"} 1.0',
+        'offramp_result_cache_events_total{event="corrupted"} 0.0',
+        'offramp_result_cache_breaker{state="closed"} 1.0',
+        'offramp_result_cache_breaker{state="open"} 0.0',
+    ):
+        assert line in text
 
 
 def test_settings_choose_the_backend() -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from model_core.errors import ConfigError
 from serve.settings import ServeSettings
@@ -45,8 +46,25 @@ def test_keys_come_from_environment_and_file(
 def test_empty_key_file_does_not_open_the_service(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.touch()
-    with pytest.raises(ConfigError, match="holds no key"):
+    with pytest.raises(ConfigError, match=r"api_keys_file: .* is empty"):
         ServeSettings(api_keys_file=path).read_api_keys()
+
+
+def test_redis_url_comes_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "redis"
+    path.write_text("redis://:secret@host/0\n")
+    assert ServeSettings(redis_url_file=path).read_redis_url() == "redis://:secret@host/0"
+
+
+def test_redis_url_twice_is_refused(tmp_path: Path) -> None:
+    settings = ServeSettings(redis_url_file=tmp_path / "a", redis_url=SecretStr("redis://b"))
+    with pytest.raises(ConfigError, match="redis_url and redis_url_file: give one"):
+        settings.read_redis_url()
+
+
+def test_missing_secret_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"redis_url_file: .*missing cannot be read"):
+        ServeSettings(redis_url_file=tmp_path / "missing").read_redis_url()
 
 
 @pytest.mark.parametrize(
