@@ -16,7 +16,7 @@ WORKDIR /opt/offramp
 COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
 RUN pip install --constraint constraints.txt --no-deps \
         ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} torch \
-    && pip install --constraint constraints.txt .
+    && pip install --constraint constraints.txt '.[tracing]'
 
 # Editable: the configurations and the checkpoint are read from the tree.
 COPY . .

@@ -18,6 +18,7 @@ from serve.settings import ServeSettings
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.trace import Span
 
 SERVICE_NAME = "offramp"
 Close = Callable[[RequestLine], None]
@@ -83,7 +84,7 @@ class OtlpTracing(Tracing):
     def request(self, headers: Mapping[str, str]) -> Iterator[Close]:
         parent = self._propagator.extract(dict(headers))
         kind = self._api.SpanKind.SERVER
-        with self._tracer.start_as_current_span("request", context=parent, kind=kind) as span:
+        with self._start("request", context=parent, kind=kind) as span:
 
             def close(line: RequestLine) -> None:
                 span.update_name(f"request {line.route}")
@@ -95,8 +96,14 @@ class OtlpTracing(Tracing):
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        with self._tracer.start_as_current_span(name):
+        with self._start(name):
             yield
+
+    def _start(self, name: str, **options: Any) -> AbstractContextManager["Span"]:
+        # An exception's message may quote what a user sent: the error's code is enough.
+        return self._tracer.start_as_current_span(
+            name, record_exception=False, set_status_on_exception=False, **options
+        )
 
     def note_computed(self, timeline: Timeline, trace: ExitTrace) -> None:
         encoder, tokens = trace.encoder, trace.decoder.tokens

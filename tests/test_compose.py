@@ -1,6 +1,7 @@
 """The compose file and the Dockerfile: valid, closed to the outside, and true to the settings."""
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from app.settings import AppSettings
 from serve.settings import ServeSettings
 
 ROOT = Path(__file__).resolve().parent.parent
+EVERY_SERVICE = ("redis", "serve", "app", "prometheus", "grafana")
 SETTINGS = {"serve": ServeSettings, "app": AppSettings}
 
 
@@ -50,17 +52,58 @@ def test_compose_file_matches_the_compose_schema() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_services_are_redis_serve_and_app(services: dict[str, Any]) -> None:
-    assert set(services) == {"redis", "serve", "app"}
+def test_services_are_redis_serve_and_app_and_who_watches_when_asked(
+    services: dict[str, Any],
+) -> None:
+    profiles = {name: service.get("profiles") for name, service in services.items()}
+    always = dict.fromkeys(("redis", "serve", "app"))
+    assert profiles == always | {name: ["monitoring"] for name in ("prometheus", "grafana")}
 
 
-def test_only_the_page_and_the_api_are_published(services: dict[str, Any]) -> None:
+def test_only_the_page_the_api_and_grafana_are_published(services: dict[str, Any]) -> None:
     published = {
         (name, port["target"])
         for name, service in services.items()
         for port in service.get("ports", ())
     }
-    assert published == {("serve", 8000), ("app", 7860)}
+    assert published == {("serve", 8000), ("app", 7860), ("grafana", 3000)}
+
+
+def test_grafana_is_published_on_this_machine_alone(services: dict[str, Any]) -> None:
+    assert [port["host_ip"] for port in services["grafana"]["ports"]] == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize(("password", "status"), [("", 1), ("a long one", 0)])
+def test_grafana_starts_only_with_a_password(
+    services: dict[str, Any], password: str, status: int
+) -> None:
+    shell, flag, script = services["grafana"]["entrypoint"]
+    script = script.replace("$$", "$").replace("/run.sh", "true")
+    environment = {"GF_SECURITY_ADMIN_PASSWORD": password, "PATH": os.environ["PATH"]}
+    result = subprocess.run(
+        [shell, flag, script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode != 0) == bool(status)
+    assert ("set GRAFANA_ADMIN_PASSWORD" in result.stderr) == bool(status)
+
+
+@pytest.mark.parametrize("name", ["prometheus", "grafana"])
+def test_images_that_watch_are_of_one_version(services: dict[str, Any], name: str) -> None:
+    assert re.fullmatch(rf"\w+/{name}:v?\d+\.\d+\.\d+", services[name]["image"])
+
+
+def test_prometheus_is_reached_by_grafana_alone(
+    compose: dict[str, Any], services: dict[str, Any]
+) -> None:
+    assert services["prometheus"]["networks"] == ["monitoring"]
+    assert compose["networks"]["monitoring"] == {"internal": True}
+    members = {name for name, service in services.items() if "monitoring" in service["networks"]}
+    assert members == {"serve", "prometheus", "grafana"}
+
+
+def test_configuration_cannot_be_written_by_those_who_read_it(services: dict[str, Any]) -> None:
+    mounts = [m for name in ("prometheus", "grafana") for m in services[name]["volumes"]]
+    assert all(mount.endswith(":ro") for mount in mounts if mount.startswith("./configs/"))
 
 
 def test_published_ports_stay_on_this_machine_by_default(services: dict[str, Any]) -> None:
@@ -80,7 +123,7 @@ def test_published_defaults_are_the_defaults_of_the_settings() -> None:
     assert [field.default for field in fields] == [7860, 8000]
 
 
-@pytest.mark.parametrize("name", ["redis", "serve", "app"])
+@pytest.mark.parametrize("name", EVERY_SERVICE)
 def test_every_service_has_a_health_check(services: dict[str, Any], name: str) -> None:
     assert services[name]["healthcheck"]["test"][0] == "CMD"
 
@@ -162,7 +205,7 @@ def test_redis_cannot_be_reached_from_the_page_or_from_outside(
     assert "cache" not in services["app"]["networks"]
 
 
-@pytest.mark.parametrize("name", ["redis", "serve", "app"])
+@pytest.mark.parametrize("name", EVERY_SERVICE)
 def test_every_container_runs_without_privileges(services: dict[str, Any], name: str) -> None:
     service = services[name]
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])

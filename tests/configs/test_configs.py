@@ -15,6 +15,7 @@ CLASSES: dict[str, type[BaseModel]] = {
     "policy": PresetConfig,
     "train": TrainConfig,
 }
+COMMANDS = ("python -m ", "serve ", "docker compose ")
 
 
 def names_of(kind: str) -> list[str]:
@@ -47,7 +48,7 @@ def test_file_is_a_mapping_of_its_kind(path: Path) -> None:
 def test_header_comment_gives_a_command(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     header = lines[: next(index for index, line in enumerate(lines) if line[:1] != "#")]
-    assert any("python -m " in line or "serve " in line for line in header)
+    assert any(command in line for line in header for command in COMMANDS)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,9 @@ def test_header_comment_gives_a_command(path: Path) -> None:
             "train",
             {"flickr8k", "coca"} | {f"flickr8k-{stage}" for stage in STAGES},
         ),
+        ("prometheus", {"prometheus", "alerts"}),
+        ("datasources", {"prometheus"}),
+        ("dashboards", {"offramp"}),
         ("serve", {"cpu", "gpu", "autoscaling"}),
     ],
 )

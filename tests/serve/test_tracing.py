@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from model_core.errors import ConfigError
+from model_core.errors import ConfigError, InputError
 from serve.settings import ServeSettings
 from serve.tracing import OtlpTracing, Tracing, make_tracing
 from tests.serve.conftest import Running, Start
@@ -127,6 +127,19 @@ async def test_no_text_of_a_user_is_in_a_span(traced: Traced, image: str) -> Non
     text = "".join(span.to_json() for span in traced.spans().values())
     assert "private" not in text
     assert image[-20:] not in text
+
+
+async def test_exception_leaves_no_words_in_a_span(
+    traced: Traced, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: bytes) -> None:
+        raise InputError("image: private words")
+
+    monkeypatch.setattr(traced.running.service, "_decode", refuse)
+    assert "private" in (await traced.post({"image": image})).text
+    spans = traced.spans()
+    assert set(spans) == {"request /v1/caption", "photo"}
+    assert all("private" not in span.to_json() for span in spans.values())
 
 
 def test_without_endpoint_nothing_is_imported_or_recorded() -> None:
