@@ -36,10 +36,11 @@ class OfframpReplica:
     """Loads the model, starts the engine, and gives Ray the ASGI application."""
 
     def __init__(self, settings: ServeSettings) -> None:
-        configure_logging(settings)
+        replica = ray_serve.get_replica_context().replica_tag
+        configure_logging(settings, replica)
         self._service = load_service(settings)
         metrics = self._service.metrics
-        metrics.replica = ray_serve.get_replica_context().replica_tag
+        metrics.replica = replica
         if settings.metrics_port is not None:
             start_metrics_server(metrics, settings.metrics_host, settings.metrics_port)
         self._service.warm_up()

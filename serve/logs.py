@@ -14,31 +14,40 @@ from pythonjsonlogger.json import JsonFormatter
 from serve.schemas import CacheState, ExitTrace
 from serve.settings import ServeSettings
 
-TEXT_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+TEXT_FORMAT = "%(asctime)s %(levelname)s {source}%(name)s: %(message)s"
 JSON_FIELDS = ("levelname", "name", "message")
 EXPLICIT_POLICY = "explicit"
 
 
-def configure_logging(settings: ServeSettings) -> None:
-    """Makes this process write its lines to standard error in the form of the settings."""
+def configure_logging(settings: ServeSettings, replica: str | None = None) -> None:
+    """Makes this process write its lines to standard error in the form of the settings.
+
+    Args:
+        settings: Level and form.
+        replica: Name of the replica that this process is, for each of its lines.
+    """
     handler = logging.StreamHandler()
-    handler.setFormatter(make_formatter(settings))
+    handler.setFormatter(make_formatter(settings, replica))
     logging.basicConfig(level=settings.log_level, handlers=[handler])
 
 
-def make_formatter(settings: ServeSettings) -> logging.Formatter:
-    """The formatter of ``log_format``."""
+def make_formatter(settings: ServeSettings, replica: str | None = None) -> logging.Formatter:
+    """The formatter of ``log_format``; lines name the replica, if there is one."""
     if settings.log_format == "json":
-        return JsonLines()
-    return logging.Formatter(TEXT_FORMAT)
+        return JsonLines(replica)
+    return logging.Formatter(TEXT_FORMAT.format(source=f"{replica} " if replica else ""))
 
 
 class JsonLines(JsonFormatter):
     """One JSON object per line; the line of a request has its fields one by one."""
 
-    def __init__(self) -> None:
-        names = {"levelname": "level", "name": "logger"}
-        super().__init__(JSON_FIELDS, timestamp="time", rename_fields=names)
+    def __init__(self, replica: str | None) -> None:
+        super().__init__(
+            JSON_FIELDS,
+            timestamp="time",
+            rename_fields={"levelname": "level", "name": "logger"},
+            static_fields={} if replica is None else {"replica": replica},
+        )
 
     def format(self, record: logging.LogRecord) -> str:
         if isinstance(record.msg, RequestLine):

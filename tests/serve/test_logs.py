@@ -71,6 +71,14 @@ def test_other_json_line_is_its_sentence() -> None:
     assert len(write("two\nlines", "json").splitlines()) == 1
 
 
+def test_lines_of_a_replica_name_it() -> None:
+    record = logging.LogRecord("serve.x", logging.INFO, "", 1, "up", None, None)
+    text = make_formatter(ServeSettings(log_format="text"), "ab12").format(record)
+    assert text.endswith("INFO ab12 serve.x: up")
+    line = make_formatter(ServeSettings(log_format="json"), "ab12").format(record)
+    assert json.loads(line)["replica"] == "ab12"
+
+
 async def test_line_of_a_refusal_names_the_error(
     running: Running, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,16 +1,21 @@
 """Spans of a request, collected in memory."""
 
+import asyncio
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
 
 import httpx
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from model_core.errors import ConfigError, InputError
 from serve.settings import ServeSettings
-from serve.tracing import OtlpTracing, Tracing, make_tracing
+from serve.tracing import OtlpTracing, make_tracing
 from tests.serve.conftest import Running, Start
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -165,7 +170,34 @@ def test_endpoint_without_its_packages_says_what_to_install(
         make_tracing(settings)
 
 
-def test_endpoint_gives_an_exporter() -> None:
-    tracing = make_tracing(ServeSettings(otlp_endpoint="http://127.0.0.1:4318/v1/traces"))
-    assert type(tracing) is not Tracing
-    tracing.close()
+class Collector(BaseHTTPRequestHandler):
+    """Takes what is sent to it, as an OpenTelemetry collector would."""
+
+    received: ClassVar[list[tuple[str, bytes]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.received.append((self.path, body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+async def test_spans_reach_a_collector_by_http(start: Start, image: str) -> None:
+    Collector.received.clear()
+    with HTTPServer(("127.0.0.1", 0), Collector) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/v1/traces"
+        tracing = make_tracing(ServeSettings(otlp_endpoint=url))
+        running = await start(tracing=tracing)
+        await running.client.post("/v1/caption", json={"image": image})
+        await asyncio.to_thread(tracing.close)
+        server.shutdown()
+    ((path, body),) = Collector.received
+    sent = ExportTraceServiceRequest.FromString(body)
+    (resource,) = sent.resource_spans
+    names = [span.name for scope in resource.scope_spans for span in scope.spans]
+    assert path == "/v1/traces"
+    assert sorted(names) == ["decode", "encode", "photo", "queue", "request /v1/caption"]
