@@ -6,6 +6,7 @@ Owns the wire side (encoding photos, the bearer key, timeouts) and turns whateve
 
 import base64
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -44,6 +45,39 @@ def encode_photo(path: str | Path) -> str:
     return base64.b64encode(Path(path).read_bytes()).decode("ascii")
 
 
+@dataclass(frozen=True)
+class Connection:
+    """How a service is reached; see `Client`."""
+
+    base_url: str
+    api_key: str | None
+    timeout_s: float
+    transport: httpx.MockTransport | None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of every request."""
+        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+
+    @property
+    def timeout(self) -> httpx.Timeout:
+        """Connecting must be quick; an answer may take as long as the settings allow."""
+        return httpx.Timeout(self.timeout_s, connect=CONNECT_TIMEOUT_S)
+
+    def failure(self, error: httpx.HTTPError) -> ServiceError:
+        """A call that got no answer, as a sentence."""
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            return ServiceError(
+                f"The service at {self.base_url} does not answer. Start it with "
+                "`python -m serve`, or wait until it is ready, then try again."
+            )
+        if isinstance(error, httpx.TimeoutException):
+            return ServiceError(
+                f"The service did not answer within {self.timeout_s:g} s. Try again later."
+            )
+        return ServiceError("The connection to the service broke before it answered. Try again.")
+
+
 class Client:
     """Calls one Offramp service; safe to share between threads and sessions.
 
@@ -59,14 +93,14 @@ class Client:
         base_url: str,
         api_key: str | None = None,
         timeout_s: float = 60.0,
-        transport: httpx.BaseTransport | None = None,
+        transport: httpx.MockTransport | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
-        self._timeout_s = timeout_s
+        self.connection = Connection(self.base_url, api_key, timeout_s, transport)
         self._http = httpx.Client(
             base_url=self.base_url,
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
-            timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
+            headers=self.connection.headers,
+            timeout=self.connection.timeout,
             transport=transport,
             # The service is reached directly: a proxy of the environment must not see photos.
             trust_env=False,
@@ -131,20 +165,10 @@ class Client:
             response = self._http.send(request)
         except httpx.HTTPError as error:
             logger.warning("%s %s failed: %r", request.method, request.url.path, error)
-            raise ServiceError(self._transport_sentence(error)) from error
+            raise self.connection.failure(error) from error
         if not response.is_success:
             raise refusal(response)
         return parse_answer(response, answer_type)
-
-    def _transport_sentence(self, error: httpx.HTTPError) -> str:
-        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-            return (
-                f"The service at {self.base_url} does not answer. Start it with "
-                "`python -m serve`, or wait until it is ready, then try again."
-            )
-        if isinstance(error, httpx.TimeoutException):
-            return f"The service did not answer within {self._timeout_s:g} s. Try again later."
-        return "The connection to the service broke before it answered. Try again."
 
 
 def parse_answer(response: httpx.Response, answer_type: type[Answer]) -> Answer:

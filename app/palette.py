@@ -18,6 +18,10 @@ SCORE_COLOR = "#2f93ad"
 THRESHOLD_COLOR = "#c2410c"
 RUN_COLOR = "#2f93ad"
 FULL_COLOR = "#b4bac4"
+# Settings in a plot of quality against cost; each also has a symbol of its own.
+SWEPT_COLOR = "#2f93ad"
+FIXED_COLOR = "#8b6cc9"
+FULL_POINT_COLOR = "#c2410c"
 BLACK = "#000000"
 WHITE = "#ffffff"
 

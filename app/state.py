@@ -4,14 +4,13 @@ The value lives in ``gr.State``, one per session. Also owns the trace file: an a
 which is exactly the service's answer, and which can be opened again without the service.
 """
 
-import base64
 import json
-from html import escape
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.errors import InputError
+from app.links import file_link_html
 from serve.schemas import (
     AnswerBase,
     CacheState,
@@ -57,11 +56,9 @@ def dump_trace(shown: Shown) -> str:
 
 def save_link_html(shown: Shown) -> str:
     """A link that saves the trace file; the file is inside the link, none stays on the server."""
-    data = base64.b64encode(dump_trace(shown).encode()).decode("ascii")
-    name = escape(f"offramp-{shown.request_id or 'trace'}.json", quote=True)
-    return (
-        f'<a class="off-save" download="{name}" href="data:application/json;base64,{data}">'
-        "Save this trace as JSON</a>"
+    name = f"offramp-{shown.request_id or 'trace'}.json"
+    return file_link_html(
+        "Save this trace as JSON", name, "application/json", dump_trace(shown).encode()
     )
 
 

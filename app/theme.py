@@ -143,6 +143,26 @@ CSS = """
 .off-verdict { display: inline-block; font-size: .85rem; font-weight: 600; padding: 2px 10px;
   border-radius: 999px; border: 1px solid var(--border-color-primary); margin: 0 0 10px; }
 .off-presets .wrap { flex-direction: column; align-items: stretch; }
+.off-table { border-collapse: collapse !important; font-size: .88rem; width: 100% !important; }
+.off-table th, .off-table td { border: 0 !important; padding: 6px 10px; text-align: right;
+  border-bottom: 1px solid var(--border-color-primary) !important; font-weight: 400; }
+.off-table thead th { color: var(--body-text-color-subdued); vertical-align: bottom; }
+.off-table th:first-child, .off-answers td:not(:last-child), .off-answers th {
+  text-align: left; }
+.off-answers td:not(:last-child) { min-width: 140px; }
+.off-table tr[aria-current] { outline: 2px solid var(--color-accent); outline-offset: -2px; }
+.off-table tbody th { min-width: 150px; }
+.off-tall { max-height: 640px; overflow-y: auto; }
+.off-example { display: flex; flex-direction: column; gap: 2px; max-width: 180px;
+  overflow-wrap: anywhere; }
+.off-example img { width: 96px; height: 72px; object-fit: cover; border-radius: 6px; margin: 0; }
+.off-mark { background: none; color: inherit; text-decoration: underline wavy #c2410c;
+  text-underline-offset: 3px; }
+.off-yaml { font-size: .82rem; margin: 0 0 12px; white-space: pre-wrap; background: none;
+  padding: 0; color: var(--body-text-color); }
+.off-progress progress { width: 100%; height: 10px; accent-color: #2f93ad; }
+.off-progress p { margin: 4px 0; }
+.off-files { display: flex; flex-wrap: wrap; gap: 6px 20px; }
 .js-plotly-plot text:not(.bartext) { fill: var(--body-text-color) !important; }
 @media (max-width: 600px) {
   .off-answer, .off-picture, .off-cost, .off-why { padding: 14px; }

@@ -10,7 +10,7 @@ import gradio as gr
 from app.client import Client
 from app.controls import fetch_policies
 from app.header import TITLE, build_header, wire_header
-from app.tabs import caption, compare, entailment, search, tags
+from app.tabs import caption, compare, entailment, explore, search, tags
 
 MAX_CONCURRENT_EVENTS = 16
 
@@ -37,6 +37,8 @@ def build_ui(client: Client, examples: list[Path] | None = None) -> gr.Blocks:
                 searches = search.build_tab(client, report, photos)
             with gr.Tab("Tags", id=tags.TASK):
                 words = tags.build_tab(client, report, photos)
+            with gr.Tab("Explore", id="explore"):
+                explore.build_tab(client, report, photos)
         followers = [settings, *(one.follower for one in (captions, labels, searches, words))]
         wire_header(header, page, client, followers)
     page.queue(default_concurrency_limit=MAX_CONCURRENT_EVENTS)

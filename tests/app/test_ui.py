@@ -83,6 +83,8 @@ async def test_every_public_event_has_a_name(client: Client) -> None:
         "compare",
         "search",
         "tags",
+        "explore",
+        "explore_stop",
         "caption_explain_stop",
         "caption_open_trace",
         "entailment_explain_stop",

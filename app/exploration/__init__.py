@@ -1,0 +1,1 @@
+"""Sweeps over a visitor's own photos: examples, settings, answers, points, figures and files."""
