@@ -2,7 +2,7 @@
 
 Starts Ray, the embedded result cache (unless REDIS_URL names one) and the deployment; prints the
 address when requests are answered; stops all of it on SIGINT and SIGTERM. Exit codes: 0 stopped,
-1 could not start, 2 wrong usage or configuration.
+1 could not start, 2 wrong usage or configuration. ``caption-folder`` is a job instead of a service.
 """
 
 import argparse
@@ -21,13 +21,17 @@ from pydantic import ValidationError
 
 from model_core.config import CONFIG_ROOT, describe_validation_error
 from model_core.errors import ConfigError, OfframpError
+from serve.commands import caption_folder
 from serve.logs import configure_logging
 from serve.settings import ServeSettings, prepare_environment
 
 logger = logging.getLogger("serve")
 
 DEFAULT_CONFIG = CONFIG_ROOT / "serve" / "cpu.yaml"
-EXAMPLE = "example: python -m serve --config configs/serve/cpu.yaml --set api_port=8001"
+EXAMPLE = (
+    "example: python -m serve --config configs/serve/cpu.yaml --set api_port=8001; "
+    "captions of a folder without the service: python -m serve caption-folder --help"
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,10 @@ def read_serve_file(path: Path) -> ServeFile:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the service; returns the exit code."""
+    """Runs the service, or the command that comes first; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == [caption_folder.COMMAND]:
+        return caption_folder.main(arguments[1:])
     options = _make_parser().parse_args(arguments)
     prepare_environment(CONFIG_ROOT.parent)
     try:

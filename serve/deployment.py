@@ -28,6 +28,8 @@ from serve.tracing import make_tracing
 logger = logging.getLogger(__name__)
 
 DEPLOYMENT_NAME = "offramp"
+# For a replica to stop once the requests in flight have ended.
+STOP_S = 5.0
 # Room for requests that our own queue refuses with a sentence; beyond it Ray's proxy refuses.
 SPARE_REQUESTS = 64
 
@@ -50,19 +52,32 @@ class OfframpReplica:
         # Ray puts the id on every answer, ours included: once is enough.
         return create_app(self._service, sends_request_id=False)
 
-    def reconfigure(self, user_config: Mapping[str, Any]) -> None:
+    async def reconfigure(self, user_config: Mapping[str, Any]) -> None:
         """Changes default policy and presets while requests go on, all of it or nothing.
+
+        One that says ``is_draining`` ends when the requests in flight have ended.
 
         Raises:
             ConfigError: A field is wrong, or the model cannot follow a preset.
         """
         config = LiveConfig.parse(user_config)
-        self._service.policies.replace(config)
+        service = self._service
+        service.policies.replace(config)
         logger.info(
             "the default policy is now %s; presets of the operator: %s",
-            self._service.policies.default,
+            service.policies.default,
             ", ".join(config.presets) or "none",
         )
+        if not config.is_draining:
+            service.drain.stop()
+        else:
+            await self.drain()
+
+    async def drain(self) -> None:
+        """Sends new requests away, and returns once those in flight have ended, or time is over."""
+        drain = self._service.drain
+        if not await drain.start(self._service.settings.drain_timeout_s):
+            logger.warning("%d requests outlast the drain", drain.num_in_flight)
 
     def check_health(self) -> None:
         """Ray replaces the replica when this raises.
@@ -111,7 +126,7 @@ def bind_app(settings: ServeSettings, options: Mapping[str, Any] | None = None) 
         "max_queued_requests": settings.queue_limit,
         "backpressure_config": {"status_code": OverloadedError.status, "retry_after_s": 1},
         "graceful_shutdown_wait_loop_s": 0.2,
-        "graceful_shutdown_timeout_s": 5.0,
+        "graceful_shutdown_timeout_s": settings.drain_timeout_s + STOP_S,
         **(options or {}),
     }
     if settings.num_replicas is not None:

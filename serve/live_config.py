@@ -29,9 +29,13 @@ PresetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 
 
 class LiveConfig(FrozenConfig):
-    """The default preset, and presets beside or instead of the shipped ones."""
+    """The default preset, presets beside or instead of the shipped ones, and whether to drain.
+
+    A replica that drains answers what it has begun, and sends everybody else away with a 503.
+    """
 
     default_policy: str | None = None
+    is_draining: bool = False
     presets: dict[PresetName, PresetConfig] = Field(default_factory=dict, max_length=64)
 
     @classmethod

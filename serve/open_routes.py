@@ -44,7 +44,8 @@ class OpenRoutes:
         return Response(self._service.metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
     def _status(self) -> int:
-        return 200 if self._service.engine.is_alive else UnavailableError.status
+        takes_requests = self._service.engine.is_alive and not self._service.drain.is_on
+        return 200 if takes_requests else UnavailableError.status
 
 
 async def _health(service: Service) -> schemas.HealthReport:
@@ -53,6 +54,8 @@ async def _health(service: Service) -> schemas.HealthReport:
     warnings = []
     if not engine.is_alive:
         warnings.append("the engine takes no requests")
+    if service.drain.is_on:
+        warnings.append("this replica is being drained: it takes no new requests")
     if not cache_is_up:
         warnings.append(f"the result cache ({cache.name}) does not answer: nothing is reused")
     if engine.num_waiting >= service.settings.queue_limit:

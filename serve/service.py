@@ -21,6 +21,7 @@ from serve import questions, schemas
 from serve.cache import CachedAnswer, KeyParts, ResultCache, cache_key, hash_pixels, normalise_text
 from serve.cache_control import FREE_USE, CacheUse
 from serve.cache_metrics import CacheEvent, watch_cache
+from serve.drain import Drain
 from serve.engine import Engine
 from serve.engine_observer import Timeline
 from serve.errors import DeadlineExceededError, InvalidInputError
@@ -114,6 +115,7 @@ class Service:
             self.info.learned_kinds,
             self.info.first_exit_depth,
         )
+        self.drain = Drain()
         self._predictor = predictor
         self._flights: SingleFlight[Shared] = SingleFlight()
         self._replicas = ReplicaFlight(cache)
@@ -225,7 +227,7 @@ class Service:
 
     async def aclose(self) -> None:
         """Stops the engine and the cache; what was admitted is finished first."""
-        await asyncio.to_thread(self.engine.close)
+        await asyncio.to_thread(self.engine.close, self.settings.drain_timeout_s)
         self._workers.shutdown(wait=False, cancel_futures=True)
         await self.cache.aclose()
         await asyncio.to_thread(self.tracing.close)

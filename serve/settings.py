@@ -44,10 +44,16 @@ class ServeSettings(BaseSettings):
     )
     queue_limit: int = Field(default=64, ge=1, le=100_000)
     request_timeout_s: float = Field(default=30.0, gt=0, le=3600)
+    drain_timeout_s: float = Field(
+        default=15.0, ge=0, le=3600, description="For requests in flight when a replica stops."
+    )
     default_policy: str = "balanced"
 
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=1, le=65535)
+    haproxy: bool = Field(
+        default=True, description="python -m serve: HAProxy, where Ray brings it (Linux)."
+    )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(), description="Bearer keys, comma-separated; empty: open to everybody."
     )
@@ -186,3 +192,5 @@ def prepare_environment(import_root: Path) -> None:
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     os.environ.setdefault("RAY_DISABLE_WORKER_LOG_PREFIX", "1")
+    # Ray gives up on its HTTP proxy after 5 s, which a busy machine needs to import it.
+    os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")

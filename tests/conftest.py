@@ -101,4 +101,5 @@ def served(tiny_checkpoint: Path) -> Iterator[Served]:
     with LocalCluster(settings, {"num_replicas": 1}) as cluster:
         assert cluster.cache_server is not None
         with httpx.Client(base_url=cluster.address, timeout=60) as client:
-            yield Served(client, Predictor.load(tiny_checkpoint), cluster.cache_server)
+            predictor = Predictor.load(tiny_checkpoint)
+            yield Served(client, predictor, cluster.cache_server, cluster.settings)

@@ -7,15 +7,17 @@ import httpx
 
 from model_core.predictor import Predictor
 from serve.cache_backends import EmbeddedServer
+from serve.settings import ServeSettings
 
 
 @dataclass(frozen=True)
 class Served:
-    """The running service, a client for it, and the same model here."""
+    """The running service with its settings, a client for it, and the same model here."""
 
     client: httpx.Client
     predictor: Predictor
     cache_server: EmbeddedServer
+    settings: ServeSettings
 
 
 def free_port() -> int:

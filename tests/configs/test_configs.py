@@ -15,7 +15,7 @@ CLASSES: dict[str, type[BaseModel]] = {
     "policy": PresetConfig,
     "train": TrainConfig,
 }
-COMMANDS = ("python -m ", "serve ", "docker compose ")
+COMMANDS = ("python -m ", "serve ", "docker compose ", "kubectl ")
 
 
 def names_of(kind: str) -> list[str]:
@@ -63,7 +63,7 @@ def test_header_comment_gives_a_command(path: Path) -> None:
         ("prometheus", {"prometheus", "alerts"}),
         ("datasources", {"prometheus"}),
         ("dashboards", {"offramp"}),
-        ("serve", {"cpu", "gpu", "autoscaling"}),
+        ("serve", {"cpu", "gpu", "autoscaling", "kuberay"}),
     ],
 )
 def test_no_published_configuration_is_missing(kind: str, names: set[str]) -> None:

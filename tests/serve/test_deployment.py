@@ -18,7 +18,7 @@ def replica_of(running: Running) -> OfframpReplica:
 
 
 async def test_user_config_changes_the_default_policy_live(running: Running, image: str) -> None:
-    replica_of(running).reconfigure({"default_policy": "fast"})
+    await replica_of(running).reconfigure({"default_policy": "fast"})
     answer = (await running.client.post("/v1/caption", json={"image": image})).json()
     assert answer["policy"]["name"] == "fast"
 
@@ -38,13 +38,13 @@ async def test_user_config_changes_presets_and_takes_them_back(
 ) -> None:
     replica = replica_of(running)
     shipped = await ask(running, image, "fast")
-    replica.reconfigure({"default_policy": "mine", "presets": {"mine": decoder_at(2)}})
+    await replica.reconfigure({"default_policy": "mine", "presets": {"mine": decoder_at(2)}})
     assert (await ask(running, image, "mine"))["policy"]["rules"]["decoder"]["depth"] == 2
-    replica.reconfigure({"presets": {"fast": decoder_at(3)}})
+    await replica.reconfigure({"presets": {"fast": decoder_at(3)}})
     assert (await ask(running, image, "fast"))["policy"]["rules"]["decoder"]["depth"] == 3
     gone = await ask(running, image, "mine")
     assert "unknown preset 'mine'" in gone["error"]["message"]
-    replica.reconfigure({})
+    await replica.reconfigure({})
     assert (await ask(running, image, "fast"))["policy"] == shipped["policy"]
     assert running.service.policies.default == "balanced"
 
@@ -55,7 +55,7 @@ async def test_changed_preset_is_not_answered_from_the_results_of_the_old_one(
     replica = replica_of(running)
     states = []
     for depth in (2, 3, 2):
-        replica.reconfigure({"presets": {"mine": decoder_at(depth)}})
+        await replica.reconfigure({"presets": {"mine": decoder_at(depth)}})
         states.append((await ask(running, image, "mine"))["cache"])
     assert states == ["miss", "miss", "hit"]
 
@@ -65,11 +65,11 @@ async def test_request_in_flight_keeps_the_exits_it_was_admitted_with(
 ) -> None:
     running = await start(is_gated=True)
     replica = replica_of(running)
-    replica.reconfigure({"presets": {"mine": decoder_at(2)}})
+    await replica.reconfigure({"presets": {"mine": decoder_at(2)}})
     asked = asyncio.create_task(ask(running, image, "mine"))
     while not running.service.engine.num_running:
         await asyncio.sleep(0.01)
-    replica.reconfigure({"presets": {"mine": decoder_at(3)}})
+    await replica.reconfigure({"presets": {"mine": decoder_at(3)}})
     running.gate.open()
     assert (await asked)["policy"]["rules"]["decoder"]["depth"] == 2
     assert running.predictor.requests[0].exits.decoder.depth == 2
@@ -91,7 +91,7 @@ async def test_wrong_user_config_changes_nothing(
 ) -> None:
     before = running.service.policies.report(["caption"])
     with pytest.raises(ConfigError, match=message):
-        replica_of(running).reconfigure(user_config)
+        await replica_of(running).reconfigure(user_config)
     assert running.service.policies.report(["caption"]) == before
 
 
@@ -121,3 +121,42 @@ def test_number_of_replicas_in_the_settings_ends_autoscaling() -> None:
     options = {"autoscaling_config": {"min_replicas": 1, "max_replicas": 4}}
     deployment = bind_app(ServeSettings(num_replicas=2), options)._bound_deployment
     assert (deployment.num_replicas, deployment._deployment_config.autoscaling_config) == (2, None)
+
+
+async def test_draining_replica_ends_what_it_has_and_sends_others_away(
+    start: Start, image: str
+) -> None:
+    running = await start(is_gated=True)
+    replica = replica_of(running)
+    asked = asyncio.create_task(ask(running, image, "full"))
+    while not running.service.drain.num_in_flight:
+        await asyncio.sleep(0.01)
+    draining = asyncio.create_task(replica.reconfigure({"is_draining": True}))
+    while not running.service.drain.is_on:
+        await asyncio.sleep(0.01)
+    refused = await running.client.post("/v1/caption", json={"image": image})
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert (await running.client.get("/readyz")).status_code == 503
+    assert not draining.done()
+    running.gate.open()
+    assert (await asked)["caption"]
+    await draining
+    replica.check_health()
+    await replica.reconfigure({})
+    assert (await running.client.post("/v1/caption", json={"image": image})).status_code == 200
+
+
+async def test_drain_ends_when_its_time_is_over(start: Start, image: str) -> None:
+    running = await start(is_gated=True, drain_timeout_s=0)
+    asked = asyncio.create_task(ask(running, image, "full"))
+    while not running.service.drain.num_in_flight:
+        await asyncio.sleep(0.01)
+    await replica_of(running).reconfigure({"is_draining": True})
+    assert running.service.drain.num_in_flight == 1
+    running.gate.open()
+    assert (await asked)["caption"]
+
+
+def test_replica_gets_the_time_of_the_drain_to_stop() -> None:
+    config = bind_app(ServeSettings(drain_timeout_s=40))._bound_deployment._deployment_config
+    assert config.graceful_shutdown_timeout_s == 45

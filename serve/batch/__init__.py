@@ -1,0 +1,1 @@
+"""Large offline jobs on Ray Data: what the service answers, without the service."""

@@ -1,0 +1,1 @@
+"""Commands of ``python -m serve`` beside the service itself."""

@@ -1,0 +1,115 @@
+"""Replicas that change and drain while requests go on, on a real cluster."""
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+import ray.serve as ray_serve
+from ray.serve.handle import DeploymentHandle
+
+from serve.deployment import DEPLOYMENT_NAME
+from serve.haproxy import find_haproxy
+from tests.serve.conftest import encode_photo
+from tests.serving import Served
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
+]
+
+BACK_S = 120.0
+LISTENING = "0A"
+REPLICA_TITLE = "ray::ServeReplica"
+
+
+@pytest.fixture
+def handle(served: Served) -> DeploymentHandle:
+    return ray_serve.get_app_handle(DEPLOYMENT_NAME)
+
+
+def ask(served: Served, seed: int, policy: str | None = None) -> httpx.Response:
+    """A caption that no cache has."""
+    form = {} if policy is None else {"policy": policy}
+    files = {"image": encode_photo(20 + seed, 30)}
+    headers = {"Cache-Control": "no-cache"}
+    return served.client.post("/v1/caption", data=form, files=files, headers=headers)
+
+
+def processes_below(pid: int) -> dict[int, str]:
+    """Command lines of a process's descendants."""
+    parents, commands = {}, {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (path / "stat").read_text()
+            commands[int(path.name)] = (path / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+        parents[int(path.name)] = int(stat.rpartition(")")[2].split()[1])
+    found = {pid}
+    while new := {child for child, parent in parents.items() if parent in found} - found:
+        found |= new
+    return {child: commands[child] for child in found - {pid} if child in commands}
+
+
+def ours(title: str) -> list[int]:
+    return [pid for pid, command in processes_below(os.getpid()).items() if title in command]
+
+
+def listening_addresses(pid: int) -> set[str]:
+    """Hexadecimal IPv4 addresses that a process listens on."""
+    sockets = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
+    found = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == LISTENING and f"socket:[{fields[9]}]" in sockets:
+            found.add(fields[1].partition(":")[0])
+    return found
+
+
+@pytest.mark.skipif(find_haproxy() is None, reason="Ray brings no HAProxy here")
+def test_haproxy_listens_on_the_loopback_address_alone(served: Served) -> None:
+    assert served.client.get("/readyz").status_code == 200
+    addresses = [listening_addresses(pid) for pid in ours("haproxy -db")]
+    assert addresses
+    assert set().union(*addresses) == {"0100007F"}
+
+
+def test_request_id_comes_back_once(served: Served) -> None:
+    for given in ({}, {"X-Request-ID": "mine-1"}):
+        response = served.client.post("/v1/caption", json={"image": "@"}, headers=given)
+        ids = response.headers.get_list("x-request-id")
+        assert ids == [response.json()["error"]["request_id"]]
+
+
+def test_policy_changes_live_on_every_replica(served: Served, handle: DeploymentHandle) -> None:
+    replica = ours(REPLICA_TITLE)
+    mine = {"default": {"decoder": {"kind": "fixed_depth", "depth": 2}}}
+    live = {"default_policy": "mine", "presets": {"mine": mine}}
+    handle.broadcast("reconfigure", live).results(timeout_s=BACK_S)
+    policy = ask(served, 1).json()["policy"]
+    assert (policy["name"], policy["rules"]["decoder"]["depth"]) == ("mine", 2)
+    handle.broadcast("reconfigure", {}).results(timeout_s=BACK_S)
+    assert ask(served, 1).json()["policy"]["name"] == "balanced"
+    assert ours(REPLICA_TITLE) == replica
+
+
+def test_drain_during_load_finishes_what_was_let_in(
+    served: Served, handle: DeploymentHandle
+) -> None:
+    with ThreadPoolExecutor(12) as pool:
+        asked = [pool.submit(ask, served, seed) for seed in range(24)]
+        asked[0].result()
+        handle.broadcast("drain").results(timeout_s=BACK_S)
+        answers = [one.result() for one in asked]
+    try:
+        assert {answer.status_code for answer in answers} <= {200, 503}
+        refused = ask(served, 1)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert served.client.get("/readyz").status_code == 503
+    finally:
+        handle.broadcast("reconfigure", {}).results(timeout_s=BACK_S)
+    assert ask(served, 1).status_code == 200
