@@ -31,7 +31,7 @@ TUNE = $(BIN)/python -m model_core sweep --split val --policies methods \
 EXPORTED_SETTINGS = $(shell env | sed -n 's/^\(OFFRAMP_[A-Z0-9_]*\)=.*/-u \1/p')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check train bench bench-caption bench-others browser clean
+.PHONY: help setup demo test check train soak bench bench-caption bench-others browser clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,10 @@ check: $(INSTALLED) ## Format, lint, types, import contracts, spelling, dependen
 train: $(INSTALLED) ## Train the shipped model (hours; resumes); ARGS='--set data.folder=DIR'
 	@echo "== train: hours on two cores; a stopped run resumes where it was"
 	$(BIN)/python -m model_core train --config $(STAGES) $(ARGS)
+
+soak: $(INSTALLED) ## Load for ten minutes while replicas and Redis are killed; ARGS='--minutes 1'
+	@echo "== soak: ten minutes and a start; leave the machine alone"
+	$(BIN)/python -m tools.soak $(ARGS)
 
 bench: $(INSTALLED) ## Every exit method on the test split, into docs/results and README (an hour)
 	@echo "== bench: an hour on two idle cores; a stopped run goes on where it was"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGETS = ("setup", "demo", "test", "check", "train", "bench")
+TARGETS = ("setup", "demo", "test", "check", "train", "soak", "bench")
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 

@@ -1,0 +1,108 @@
+"""What a replica's work costs, as measured, and as the simulation reads it.
+
+A decoding step costs something in any case, something for each layer that any row runs (its weights
+are read once), something for each row, and something for each layer of each row.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+from scipy.optimize import nnls
+
+from serve.load.report import Frozen, Machine
+
+
+class StepCost(Frozen):
+    """Milliseconds of a decoding step."""
+
+    base_ms: float = Field(ge=0)
+    layer_ms: float = Field(ge=0)
+    row_ms: float = Field(ge=0)
+    row_layer_ms: float = Field(ge=0)
+
+    def ms(self, depths: Sequence[int]) -> float:
+        """Of a step whose rows leave at these depths."""
+        return float(np.dot(features_of(depths), self.as_tuple()))
+
+    def as_tuple(self) -> tuple[float, float, float, float]:
+        """The four, in the order of ``features_of``."""
+        return self.base_ms, self.layer_ms, self.row_ms, self.row_layer_ms
+
+
+class AdmitCost(Frozen):
+    """Milliseconds of encoding requests together."""
+
+    base_ms: float = Field(ge=0)
+    row_ms: float = Field(ge=0)
+
+
+class TaskCost(Frozen):
+    """One task: what admitting it costs, and the depths of the tokens of measured answers."""
+
+    admit: AdmitCost
+    answers: list[list[int]] = Field(min_length=1)
+
+
+class Costs(Frozen):
+    """Everything that the simulation knows of a service.
+
+    Attributes:
+        policy: Preset that was measured.
+        step: Of the decoder.
+        tasks: By name.
+        way_ms: HTTP, Ray and decoding of the photo: what an answer takes beside the engine.
+        handling_ms: How much of that keeps a busy engine from its work, per request.
+        cached_ms: An answer from the cache.
+        request_bytes: Of a request, on average.
+        answer_bytes: Of an answer, on average.
+        fit_error: Mean relative error of ``step`` on the steps it was fitted to.
+        conditions: How it was measured.
+        machine: Where.
+        commit: Of the code.
+    """
+
+    policy: str
+    step: StepCost
+    tasks: dict[str, TaskCost]
+    way_ms: float = 0.0
+    handling_ms: float = 0.0
+    cached_ms: float = 0.0
+    request_bytes: float = 0.0
+    answer_bytes: float = 0.0
+    fit_error: float = 0.0
+    conditions: dict[str, Any] = Field(default_factory=dict)
+    machine: Machine | None = None
+    commit: str = ""
+
+
+def features_of(depths: Sequence[int]) -> tuple[float, float, float, float]:
+    """What a step's cost is linear in: 1, its deepest layer, its rows, and all their layers."""
+    return 1.0, float(max(depths)), float(len(depths)), float(sum(depths))
+
+
+def fit_step_cost(steps: Sequence[tuple[Sequence[int], float]]) -> tuple[StepCost, float]:
+    """The costs that explain measured steps best, none below 0, and their mean relative error.
+
+    Args:
+        steps: The depths of a step's rows, and its milliseconds.
+    """
+    if not steps:
+        raise ValueError("there is no step to fit costs to")
+    features = np.array([features_of(depths) for depths, _ in steps])
+    times = np.array([ms for _, ms in steps])
+    # Relative errors count, so a short step matters as much as a long one.
+    found, _ = nnls(features / times[:, None], np.ones(len(times)))
+    error = float(np.mean(np.abs(features @ found / times - 1.0)))
+    base_ms, layer_ms, row_ms, row_layer_ms = (float(value) for value in found)
+    cost = StepCost(base_ms=base_ms, layer_ms=layer_ms, row_ms=row_ms, row_layer_ms=row_layer_ms)
+    return cost, error
+
+
+def fit_admit_cost(times: Sequence[tuple[int, float]]) -> AdmitCost:
+    """The costs that explain measured admissions best: rows, and milliseconds."""
+    rows = np.array([(1.0, float(num)) for num, _ in times])
+    ms = np.array([value for _, value in times])
+    base_ms, row_ms = nnls(rows / ms[:, None], np.ones(len(ms)))[0]
+    return AdmitCost(base_ms=float(base_ms), row_ms=float(row_ms))

@@ -1,0 +1,74 @@
+"""Measurements that need replicas: a service on this machine, one thread per replica."""
+
+import argparse
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from model_core.config import CONFIG_ROOT
+from model_core.predictor import Predictor
+from serve.load.arrivals import Mix
+from serve.load.photos import PhotoSource
+from serve.planning.costs import Costs
+from serve.planning.measure import CostMeter, measure_way
+from serve.planning.plan import saturation_rate
+from serve.planning.simulation import Shape
+from serve.planning.validate import OVERLOAD, Comparison, compare, load_on, with_handling
+from serve.settings import ServeSettings, prepare_environment
+
+
+@contextmanager
+def running(num_replicas: int, **values: Any) -> Iterator[str]:
+    """The address of a service that runs meanwhile."""
+    prepare_environment(CONFIG_ROOT.parent)
+    from serve.cluster import LocalCluster  # Ray reads its environment when it is imported
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    settings = ServeSettings.resolve({"api_port": port, "log_level": "WARNING", **values})
+    options = {"num_replicas": num_replicas, "ray_actor_options": {"num_cpus": 1}}
+    with LocalCluster(settings, options) as cluster:
+        yield cluster.address
+
+
+def measure_here(
+    predictor: Predictor,
+    photos: PhotoSource,
+    options: argparse.Namespace,
+    tasks: Sequence[str],
+) -> Costs:
+    """Costs of the engine in this process, and of the way to one replica.
+
+    What HTTP takes from a busy engine is what its answers per second under too much load leave
+    unexplained; so this one number of a single replica is fitted, and not foretold.
+    """
+    meter = CostMeter(predictor, photos, options.policy)
+    costs = meter.measure(tasks, options.repeats)
+    answer_ms = meter.answer_ms(options.requests)
+    mix, shape = Mix.parse(options.mix), Shape(1, options.slots, options.max_admit)
+    with running(1, checkpoint=options.checkpoint, num_slots=options.slots) as url:
+        way = measure_way(url, photos, options.policy, options.requests)
+        rate = OVERLOAD * saturation_rate(costs, shape, mix)
+        report = load_on(url, photos, mix, options.policy)(rate, options.seconds)
+    costs = costs.model_copy(
+        update={
+            "way_ms": max(0.0, way.answer_ms - answer_ms),
+            "cached_ms": way.cached_ms,
+            "request_bytes": way.request_bytes,
+            "answer_bytes": way.answer_bytes,
+        }
+    )
+    return with_handling(costs, shape, mix, report.answered_per_s)
+
+
+def compare_here(
+    costs: Costs, shape: Shape, mix: Mix, photos: PhotoSource, options: argparse.Namespace
+) -> list[Comparison]:
+    """The simulation beside so many replicas."""
+    limits = {"num_slots": shape.num_slots, "queue_limit": shape.queue_limit}
+    with running(shape.num_replicas, checkpoint=options.checkpoint, **limits) as url:
+        measure = load_on(url, photos, mix, costs.policy)
+        measure(saturation_rate(costs, shape, mix) / 2, min(5.0, options.seconds))
+        return compare(costs, shape, mix, options.seconds, measure)

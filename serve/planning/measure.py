@@ -1,0 +1,174 @@
+"""Measures what a replica's work costs: the engine's parts in this process, the way over HTTP.
+
+Alone on the machine: whatever else runs makes every cost larger.
+"""
+
+import io
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import httpx
+from PIL import Image
+
+from model_core.config import preset_exits
+from model_core.evaluation.results import current_commit
+from model_core.generate import Slots
+from model_core.predictor import Predictor
+from model_core.request import Request
+from serve.load.calls import HYPOTHESES, make_body
+from serve.load.photos import PhotoSource
+from serve.load.report import this_machine
+from serve.planning.costs import AdmitCost, Costs, TaskCost, fit_admit_cost, fit_step_cost
+
+ROWS = (1, 2, 4, 8, 16)
+ADMITTED = (1, 2, 4)
+NUM_REPEATS = 5
+NUM_HTTP = 40
+
+Steps = list[tuple[list[int], float]]
+
+
+@dataclass
+class CostMeter:
+    """Runs a predictor and times it.
+
+    Attributes:
+        predictor: The model.
+        photos: To ask about.
+        policy: Preset of every request.
+    """
+
+    predictor: Predictor
+    photos: PhotoSource
+    policy: str
+
+    def __post_init__(self) -> None:
+        self._numbers = itertools.count()
+        self._depths = self.predictor.info.depths
+
+    def measure(self, tasks: Sequence[str], num_repeats: int = NUM_REPEATS) -> Costs:
+        """The engine's costs; those of the way are zero."""
+        steps: Steps = []
+        answers: dict[str, list[list[int]]] = {task: [] for task in tasks}
+        self._run(self._requests("caption", 2))  # first-time work
+        for _ in range(num_repeats):
+            for num_rows in ROWS:
+                for task in tasks:
+                    if task == "tags":
+                        continue
+                    found, depths = self._run(self._requests(task, num_rows))
+                    steps += found
+                    answers[task] += depths
+        step, error = fit_step_cost(steps)
+        costs = {
+            task: TaskCost(admit=self._admit_cost(task, num_repeats), answers=answers[task] or [[]])
+            for task in tasks
+        }
+        return Costs(
+            policy=self.policy,
+            step=step,
+            tasks=costs,
+            fit_error=error,
+            conditions={"steps": len(steps), "rows": list(ROWS), "repeats": num_repeats},
+            machine=this_machine(),
+            commit=current_commit(),
+        )
+
+    def answer_ms(self, num: int) -> float:
+        """Median of one caption alone, the photo's decoding left out."""
+        times = []
+        for _ in range(num):
+            (request,) = self._requests("caption", 1)
+            times.append(_ms(partial(self.predictor.answer, [request])))
+        return statistics.median(times)
+
+    def _requests(self, task: str, num: int) -> list[Request]:
+        exits = preset_exits(self.policy, task, self._depths)
+        made = []
+        for number in itertools.islice(self._numbers, num):
+            photo = Image.open(io.BytesIO(self.photos.jpeg(number))).convert("RGB")
+            if task == "tags":
+                made.append(self.predictor.tag_request(photo, exits).as_request())
+                continue
+            hypothesis = HYPOTHESES[number % len(HYPOTHESES)] if task == "entailment" else None
+            made.append(self.predictor.request(task, photo, exits, hypothesis=hypothesis))
+        return made
+
+    def _run(self, requests: list[Request]) -> tuple[Steps, list[list[int]]]:
+        slots = self.predictor.new_slots(len(requests))
+        depths: dict[int, list[int]] = {slot: [] for slot in slots.admit(requests)}
+        steps: Steps = []
+        while True:
+            started = time.perf_counter()
+            events = slots.step()
+            elapsed_ms = 1e3 * (time.perf_counter() - started)
+            if not events:
+                return steps, list(depths.values())
+            steps.append(([event.depth for event in events], elapsed_ms))
+            for event in events:
+                depths[event.slot].append(event.depth)
+
+    def _admit_cost(self, task: str, num_repeats: int) -> AdmitCost:
+        times = []
+        for _ in range(num_repeats):
+            for num in ADMITTED:
+                slots: Slots = self.predictor.new_slots(num)
+                requests = self._requests(task, num)
+                times.append((num, _ms(partial(slots.admit, requests))))
+        return fit_admit_cost(times)
+
+
+@dataclass(frozen=True)
+class Way:
+    """What is seen from outside, one request at a time.
+
+    Attributes:
+        answer_ms: Median of a caption that is computed.
+        cached_ms: Median of one that is kept.
+        request_bytes: Of the former.
+        answer_bytes: Of what comes back.
+    """
+
+    answer_ms: float
+    cached_ms: float
+    request_bytes: float
+    answer_bytes: float
+
+
+def measure_way(url: str, photos: PhotoSource, policy: str, num: int = NUM_HTTP) -> Way:
+    """Times captions over HTTP.
+
+    Raises:
+        httpx.HTTPError: The service does not answer.
+    """
+    headers = {"content-type": "application/json"}
+    computed, cached, sent, received = [], [], [], []
+    with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=60.0) as client:
+
+        def ask(body: bytes) -> float:
+            started = time.perf_counter()
+            response = client.post("/v1/caption", content=body).raise_for_status()
+            received.append(len(response.content))
+            return 1e3 * (time.perf_counter() - started)
+
+        for number in range(2**22, 2**22 + num):
+            body = make_body("caption", photos.jpeg(number), {"policy": policy})
+            computed.append(ask(body))
+            cached.append(ask(body))
+            sent.append(len(body))
+    return Way(
+        statistics.median(computed),
+        statistics.median(cached),
+        statistics.mean(sent),
+        statistics.mean(received),
+    )
+
+
+def _ms(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return 1e3 * (time.perf_counter() - started)

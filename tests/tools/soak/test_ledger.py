@@ -1,0 +1,73 @@
+"""What counts as the service's fault."""
+
+import json
+
+import pytest
+
+from serve.load.client import Reply
+from tools.soak.ledger import Fate, Ledger, fate_of
+from tools.soak.questions import Asked, answer_in
+
+KNOWN = Asked("caption", b"", "a dog runs")
+SENSELESS = Asked("caption", b"{", None)
+RIGHT = Reply(200, json.dumps({"caption": "a dog runs"}).encode(), statuses=(200,))
+AFTER_KILL = Reply(200, RIGHT.body, statuses=(500, 200))
+
+
+@pytest.mark.parametrize(
+    ("asked", "reply", "fate"),
+    [
+        (KNOWN, RIGHT, Fate.RIGHT),
+        (KNOWN, Reply(200, b'{"caption": "a cat"}'), Fate.WRONG),
+        (KNOWN, Reply(200, b"<html>"), Fate.WRONG),
+        (KNOWN, Reply(429), Fate.REFUSED),
+        (KNOWN, Reply(503), Fate.REFUSED),
+        (KNOWN, Reply(504), Fate.LATE),
+        (KNOWN, Reply(500), Fate.FAILED),
+        (KNOWN, Reply(422), Fate.FAILED),
+        (KNOWN, Reply(0, error="ReadTimeout"), Fate.HUNG),
+        (KNOWN, Reply(0, error="ReadError"), Fate.FAILED),
+        (SENSELESS, Reply(422), Fate.MALFORMED),
+        (SENSELESS, Reply(500), Fate.MALFORMED_TAKEN),
+        (SENSELESS, RIGHT, Fate.MALFORMED_TAKEN),
+    ],
+)
+def test_fate_of_a_reply(asked: Asked, reply: Reply, fate: Fate) -> None:
+    assert fate_of(asked, reply) is fate
+
+
+@pytest.mark.parametrize(("from_s", "to_s"), [(28.0, 31.0), (39.0, 40.0)])
+def test_failure_around_a_kill_is_no_fault_when_the_retry_succeeds(
+    from_s: float, to_s: float
+) -> None:
+    ledger = Ledger()
+    ledger.note_kill(30.0)
+    ledger.note(KNOWN, AFTER_KILL, from_s, to_s)
+    assert (ledger.faults, ledger.retried) == ([], 1)
+
+
+@pytest.mark.parametrize(("from_s", "to_s"), [(20.0, 29.0), (41.0, 42.0)])
+def test_failure_without_a_kill_is_a_fault_even_when_the_retry_succeeds(
+    from_s: float, to_s: float
+) -> None:
+    ledger = Ledger()
+    ledger.note_kill(30.0)
+    ledger.note(KNOWN, AFTER_KILL, from_s, to_s)
+    assert ledger.faults == [f"1 x 5xx without a kill (at {from_s:.0f} s)"]
+
+
+def test_wrong_and_failed_are_faults_refused_and_left_are_not() -> None:
+    ledger = Ledger()
+    ledger.note(KNOWN, Reply(200, b"{}", statuses=(200,)), 0.0, 1.0)
+    ledger.note(KNOWN, Reply(429, statuses=(429, 429)), 0.0, 1.0)
+    ledger.note_left()
+    assert ledger.faults == ["1 x wrong answer"]
+    assert ledger.fates == {Fate.WRONG: 1, Fate.REFUSED: 1, Fate.LEFT: 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [(b'{"label": "neutral"}', "neutral"), (b"[]", None), (b"\xff", None), (b'{"label": 1}', None)],
+)
+def test_answer_is_the_caption_or_the_label(body: bytes, answer: str | None) -> None:
+    assert answer_in(body) == answer

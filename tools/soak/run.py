@@ -1,0 +1,164 @@
+"""A soak: callers at a steady rate, things broken by a timetable, everything written down."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from serve.cluster import LocalCluster
+from serve.load.arrivals import Phase, poisson_times
+from serve.load.calls import Call
+from serve.load.client import LoadClient, RetryRule
+from serve.load.report import Frozen
+from tools.soak.ledger import Ledger
+from tools.soak.memory import MAX_GROWTH, Sample, growth, minute_medians
+from tools.soak.processes import kill_replica, memory_mib
+from tools.soak.questions import Asked, malformed_question
+from tools.soak.timetable import Event, timetable
+
+RETRIES = RetryRule(num_busy=5, num_broken=1)
+CLIENT_TIMEOUT_S = 60.0  # well above the service's own limit: who waits longer is hanging
+SAMPLE_S = 2.0
+MAX_PATIENCE_S = 0.2  # of a caller who leaves
+
+
+@dataclass(frozen=True)
+class SoakPlan:
+    """What a soak does.
+
+    Attributes:
+        seconds: How long.
+        rate: Requests per second.
+        leaving: Share of callers that leave before the answer.
+        malformed: Share of bodies that make no sense.
+        cached: Share of the others that the cache may answer.
+        seed: Of all choices.
+    """
+
+    seconds: float
+    rate: float
+    leaving: float = 0.05
+    malformed: float = 0.05
+    cached: float = 0.3
+    seed: int = 0
+
+
+class SoakReport(Frozen):
+    """What came of it.
+
+    Attributes:
+        conditions: How it was run.
+        fates: Requests by what became of them.
+        retried: Requests that were sent again after a failure.
+        num_kills: Replicas killed.
+        events: What happened when (s).
+        memory_mib: Median of each minute, of everything the service runs.
+        memory_growth: From the third minute to the last; None in a short run.
+        faults: What the service did wrong.
+    """
+
+    conditions: dict[str, Any]
+    fates: dict[str, int]
+    retried: int
+    num_kills: int
+    events: list[tuple[float, str]]
+    memory_mib: list[float]
+    memory_growth: float | None
+    faults: list[str]
+
+
+@dataclass
+class Soak:
+    """One soak under way."""
+
+    cluster: LocalCluster
+    questions: Sequence[Asked]
+    plan: SoakPlan
+    ledger: Ledger = field(default_factory=Ledger)
+    samples: list[Sample] = field(default_factory=list)
+    events: list[tuple[float, str]] = field(default_factory=list)
+
+    async def run(self) -> SoakReport:
+        """Everything, from the first request to the last answer."""
+        self._started = time.monotonic()
+        url = self.cluster.address
+        no_cache = {"cache-control": "no-cache"}
+        async with (
+            LoadClient(url, None, CLIENT_TIMEOUT_S, RETRIES) as cached,
+            LoadClient(url, no_cache, CLIENT_TIMEOUT_S, RETRIES) as uncached,
+        ):
+            breaking = asyncio.create_task(self._break_things())
+            sampling = asyncio.create_task(self._sample())
+            await self._ask(cached, uncached)
+            await breaking
+            sampling.cancel()
+        return self._report()
+
+    def _now(self) -> float:
+        return time.monotonic() - self._started
+
+    async def _ask(self, cached: LoadClient, uncached: LoadClient) -> None:
+        plan = self.plan
+        rng = np.random.default_rng(plan.seed)
+        async with asyncio.TaskGroup() as group:
+            for at_s in poisson_times([Phase(plan.rate, plan.seconds)], rng):
+                is_malformed = rng.random() < plan.malformed
+                known = self.questions[int(rng.integers(len(self.questions)))]
+                asked = malformed_question(rng) if is_malformed else known
+                client = cached if rng.random() < plan.cached else uncached
+                is_leaving = rng.random() < plan.leaving
+                patience_s = rng.uniform(0, MAX_PATIENCE_S) if is_leaving else None
+                await asyncio.sleep(max(0.0, at_s - self._now()))
+                group.create_task(self._one(client, asked, patience_s))
+
+    async def _one(self, client: LoadClient, asked: Asked, patience_s: float | None) -> None:
+        from_s = self._now()
+        call = Call(from_s, asked.task, f"/v1/{asked.task}", asked.body)
+        try:
+            async with asyncio.timeout(patience_s):
+                reply = await client.send(call)
+        except TimeoutError:
+            self.ledger.note_left()
+            return
+        self.ledger.note(asked, reply, from_s, self._now())
+
+    async def _break_things(self) -> None:
+        for event in timetable(self.plan.seconds):
+            await asyncio.sleep(max(0.0, event.at_s - self._now()))
+            await asyncio.to_thread(self._action(event))
+            self.events.append((round(self._now(), 1), event.what))
+
+    def _action(self, event: Event) -> Callable[[], object]:
+        server = self.cluster.cache_server
+        assert server is not None
+        if event.what == "kill":
+            self.ledger.note_kill(self._now())
+            number = len(self.ledger.kills)
+            return lambda: kill_replica(number)
+        return server.stop if event.what == "redis down" else server.start
+
+    async def _sample(self) -> None:
+        while True:
+            mib = await asyncio.to_thread(memory_mib)
+            self.samples.append(Sample(self._now(), mib))
+            await asyncio.sleep(SAMPLE_S)
+
+    def _report(self) -> SoakReport:
+        medians = minute_medians([one for one in self.samples if one.at_s < self.plan.seconds])
+        grown = growth(medians)
+        faults = self.ledger.faults
+        if grown is not None and grown > MAX_GROWTH:
+            faults.append(f"memory grew by {grown:.1%} from the third minute to the last")
+        return SoakReport(
+            conditions={**vars(self.plan), "questions": len(self.questions)},
+            fates={str(fate): num for fate, num in sorted(self.ledger.fates.items())},
+            retried=self.ledger.retried,
+            num_kills=len(self.ledger.kills),
+            events=self.events,
+            memory_mib=medians,
+            memory_growth=grown,
+            faults=faults,
+        )
