@@ -134,7 +134,7 @@ def read_headers(options: argparse.Namespace) -> dict[str, str]:
     Raises:
         ValueError: The file of the key cannot be read, or is empty.
     """
-    headers = {"cache-control": "no-cache"} if options.no_cache else {}
+    headers = {"cache-control": "no-cache, no-store"} if options.no_cache else {}
     if options.api_key_file is None:
         return headers
     try:

@@ -91,7 +91,7 @@ def load_on(url: str, photos: PhotoSource, mix: Mix, policy: str) -> Callable[..
         calls = load.calls(photos)
 
         async def run() -> LoadReport:
-            async with LoadClient(url, {"cache-control": "no-cache"}) as client:
+            async with LoadClient(url, {"cache-control": "no-cache, no-store"}) as client:
                 return make_report(await run_open_loop(client.send, calls), {"rate": rate})
 
         return asyncio.run(run())

@@ -81,7 +81,7 @@ def test_requests_carry_key_policy_and_cache_control(server: Server, tmp_path: P
     assert run(server, *options, "--api-key-file", str(tmp_path / "key")) == 0
     headers, body = server.seen[0]
     assert headers["authorization"] == "Bearer secret"
-    assert headers["cache-control"] == "no-cache"
+    assert headers["cache-control"] == "no-cache, no-store"
     assert (body["policy"], body["min_quality"]) == ("full", "fast")
 
 

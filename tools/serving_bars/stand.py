@@ -23,7 +23,7 @@ from tools.serving_bars.records import Check, Record
 Result = TypeVar("Result")
 
 NUM_CALLERS = 32
-NO_CACHE = {"cache-control": "no-cache"}
+NO_CACHE = {"cache-control": "no-cache, no-store"}
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             capacity = throughput(cluster.address, calls, CAPACITY_S).answered_per_s
             rate = CAPACITY_SHARE * capacity
             print(f"capacity {capacity:.1f}/s; soaking at {rate:.1f}/s", file=sys.stderr)
-        soak = Soak(cluster, questions, SoakPlan(60 * options.minutes, rate, seed=options.seed))
+        assert cluster.cache_server is not None  # without it there is no Redis to kill
+        soak_plan = SoakPlan(60 * options.minutes, rate, seed=options.seed)
+        soak = Soak(cluster.address, cluster.cache_server, questions, soak_plan)
         report = asyncio.run(soak.run())
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")

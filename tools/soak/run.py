@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from serve.cluster import LocalCluster
+from serve.cache_backends import EmbeddedServer
 from serve.load.arrivals import Phase, poisson_times
 from serve.load.calls import Call
 from serve.load.client import LoadClient, RetryRule
@@ -72,9 +72,17 @@ class SoakReport(Frozen):
 
 @dataclass
 class Soak:
-    """One soak under way."""
+    """One soak under way.
 
-    cluster: LocalCluster
+    Attributes:
+        url: Where the service answers; its processes have to stand below this one.
+        server: Of its cache, to be stopped and started.
+        questions: With their answers.
+        plan: What is done.
+    """
+
+    url: str
+    server: EmbeddedServer
     questions: Sequence[Asked]
     plan: SoakPlan
     ledger: Ledger = field(default_factory=Ledger)
@@ -84,11 +92,10 @@ class Soak:
     async def run(self) -> SoakReport:
         """Everything, from the first request to the last answer."""
         self._started = time.monotonic()
-        url = self.cluster.address
         no_cache = {"cache-control": "no-cache"}
         async with (
-            LoadClient(url, None, CLIENT_TIMEOUT_S, RETRIES) as cached,
-            LoadClient(url, no_cache, CLIENT_TIMEOUT_S, RETRIES) as uncached,
+            LoadClient(self.url, None, CLIENT_TIMEOUT_S, RETRIES) as cached,
+            LoadClient(self.url, no_cache, CLIENT_TIMEOUT_S, RETRIES) as uncached,
         ):
             breaking = asyncio.create_task(self._break_things())
             sampling = asyncio.create_task(self._sample())
@@ -132,13 +139,11 @@ class Soak:
             self.events.append((round(self._now(), 1), event.what))
 
     def _action(self, event: Event) -> Callable[[], object]:
-        server = self.cluster.cache_server
-        assert server is not None
         if event.what == "kill":
             self.ledger.note_kill(self._now())
             number = len(self.ledger.kills)
             return lambda: kill_replica(number)
-        return server.stop if event.what == "redis down" else server.start
+        return self.server.stop if event.what == "redis down" else self.server.start
 
     async def _sample(self) -> None:
         while True:
