@@ -48,6 +48,14 @@ def measure_batching(plan: Plan) -> Record:
         for round_number in range(NUM_ROUNDS):
             for name, path in PATHS.items():
                 outcomes[name] += _offer(plan, url, path, rate, round_number)
+    conditions = {"policy": POLICY, "callers": NUM_CALLERS, "rate of latencies per s": rate}
+    checks, rows = _compared(median, outcomes)
+    return record("batching", checks, rows, {**conditions, "seconds": plan.seconds})
+
+
+def _compared(
+    median: dict[str, float], outcomes: dict[str, list[Outcome]]
+) -> tuple[list[Check], list[dict[str, float | int | str | None]]]:
     short = {name: _p95_ms(values, SHORT) for name, values in outcomes.items()}
     engine, batch = PATHS
     checks = [
@@ -73,8 +81,7 @@ def measure_batching(plan: Plan) -> Record:
         }
         for name in PATHS
     ]
-    conditions = {"policy": POLICY, "callers": NUM_CALLERS, "rate of latencies per s": rate}
-    return record("batching", checks, rows, {**conditions, "seconds": plan.seconds})
+    return checks, rows
 
 
 def _calls(plan: Plan, path: str) -> Iterator[Call]:
