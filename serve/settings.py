@@ -192,5 +192,7 @@ def prepare_environment(import_root: Path) -> None:
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     os.environ.setdefault("RAY_DISABLE_WORKER_LOG_PREFIX", "1")
+    # Ray lets its workers stand back behind every other process, and ours are what people wait for.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     # Ray gives up on its HTTP proxy after 5 s, which a busy machine needs to import it.
     os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")

@@ -79,6 +79,7 @@ def caption_missing(
     """
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
+    context.print_on_execution_start = False
     num_batches = -(-len(photos) // batch_size)
     dataset = ray.data.from_items(
         [photo._asdict() for photo in photos], override_num_blocks=num_batches

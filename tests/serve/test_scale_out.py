@@ -1,7 +1,10 @@
-"""Replicas that change and drain while requests go on, on a real cluster."""
+"""Replicas that change, drain, die and are replaced while requests go on, on a real cluster."""
 
 import os
+import signal
 import sys
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 import ray.serve as ray_serve
 from ray.serve.handle import DeploymentHandle
 
-from serve.deployment import DEPLOYMENT_NAME
+from serve.deployment import DEPLOYMENT_NAME, bind_app
 from serve.haproxy import find_haproxy
 from tests.serve.conftest import encode_photo
 from tests.serving import Served
@@ -21,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
 ]
 
-BACK_S = 120.0
+BACK_S = 240.0
 LISTENING = "0A"
 REPLICA_TITLE = "ray::ServeReplica"
 
@@ -37,6 +40,20 @@ def ask(served: Served, seed: int, policy: str | None = None) -> httpx.Response:
     files = {"image": encode_photo(20 + seed, 30)}
     headers = {"Cache-Control": "no-cache"}
     return served.client.post("/v1/caption", data=form, files=files, headers=headers)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + BACK_S
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def is_ready(served: Served) -> bool:
+    try:
+        return served.client.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def processes_below(pid: int) -> dict[int, str]:
@@ -113,3 +130,34 @@ def test_drain_during_load_finishes_what_was_let_in(
     finally:
         handle.broadcast("reconfigure", {}).results(timeout_s=BACK_S)
     assert ask(served, 1).status_code == 200
+
+
+def test_killed_replica_is_replaced(served: Served) -> None:
+    killed = ours(REPLICA_TITLE)
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not set(killed) & set(ours(REPLICA_TITLE)) and is_ready(served))
+    assert ask(served, 1).status_code == 200
+
+
+def test_rolling_update_under_load_fails_no_request(served: Served) -> None:
+    settings = served.settings.model_copy(update={"default_policy": "fast"})
+    app = bind_app(settings, {"num_replicas": 1})
+    before = ours(REPLICA_TITLE)
+    statuses, is_over = [], False
+
+    def load(seed: int) -> None:
+        while not is_over:
+            statuses.append(ask(served, seed).status_code)
+
+    with ThreadPoolExecutor(3) as pool:
+        loads = [pool.submit(load, seed) for seed in range(3)]
+        try:
+            ray_serve.run(app, name=DEPLOYMENT_NAME, route_prefix="/")
+            wait_until(lambda: not set(before) & set(ours(REPLICA_TITLE)))
+        finally:
+            is_over = True
+        for one in loads:
+            one.result()
+    assert set(statuses) == {200}
+    assert ask(served, 1).json()["policy"]["name"] == "fast"
