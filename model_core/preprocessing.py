@@ -62,6 +62,8 @@ def _check_size(photo: Image.Image, max_pixels: int) -> None:
 def to_rgb(photo: Image.Image) -> Image.Image:
     """The photo turned as its EXIF says, in RGB, transparency on white."""
     upright = ImageOps.exif_transpose(photo)
+    if upright.mode.startswith("I;16"):  # Pillow would clip it at 255
+        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
     if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
         layer = upright.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")

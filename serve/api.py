@@ -5,11 +5,12 @@ from elsewhere, so they are off.
 """
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
@@ -66,11 +67,25 @@ def create_app(service: Service, sends_request_id: bool = True) -> FastAPI:
         tracing=service.tracing,
         model_hash=service.info.hash,
         max_body_bytes=service.settings.max_body_bytes,
+        body_timeout_s=service.settings.body_timeout_s,
         sends_request_id=sends_request_id,
     )
+    _allow_origins(app, service.settings.cors_origins)
     _add_error_handlers(app)
     add_openapi(app)
     return app
+
+
+def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
+    """Lets pages of these origins ask; outermost, so that errors can be read there too."""
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Cache-Control", "Content-Type", "X-Request-ID"],
+            expose_headers=["Retry-After", "X-Request-ID"],
+        )
 
 
 def _add_error_handlers(app: FastAPI) -> None:

@@ -31,6 +31,7 @@ from serve.errors import (
     ServiceError,
     UnavailableError,
 )
+from serve.failure_report import describe_failure
 from serve.jobs import EventListener, Job, JobQueue, RequestLike
 
 logger = logging.getLogger(__name__)
@@ -344,7 +345,7 @@ def _ignore(_delay_s: float) -> None:
 def _as_service_error(error: Exception, what: str) -> Exception:
     if isinstance(error, ServiceError | InputError):
         return error
-    logger.error("%s", what, exc_info=error)
+    logger.error("%s: %s", what, describe_failure(error))
     failure = EngineError(f"{what}; the cause is in the service's log")
     failure.__cause__ = error
     return failure

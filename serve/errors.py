@@ -3,10 +3,12 @@
 ServiceError                  status
 ├── BadRequestError           400  the body cannot be read as what it says it is
 ├── UnauthorizedError         401  no or a wrong API key
+├── BodyTimeoutError          408  the body took too long to arrive
 ├── PayloadTooLargeError      413  more bytes than allowed
 ├── UnsupportedMediaError     415  a content type nobody here reads
 ├── InvalidInputError         422  a field, the photo or the policy cannot be used
 ├── OverloadedError           429  the queue is full; ``Retry-After`` says when to come back
+│   └── RateLimitedError      429  the caller asked too often; ``Retry-After`` likewise
 ├── EngineError               500  the model failed on this request (logged with its traceback)
 ├── UnavailableError          503  starting or stopping
 └── DeadlineExceededError     504  no answer within the time limit
@@ -87,6 +89,17 @@ class UnauthorizedError(ServiceError):
         return {"WWW-Authenticate": "Bearer"}
 
 
+class BodyTimeoutError(ServiceError):
+    """The body did not arrive in time."""
+
+    status = 408
+    code = "body_timeout"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Connection": "close"}  # what still comes is not read
+
+
 class PayloadTooLargeError(ServiceError):
     """The body or the photo has more bytes than allowed."""
 
@@ -121,6 +134,12 @@ class OverloadedError(ServiceError):
     @property
     def headers(self) -> Mapping[str, str]:
         return {"Retry-After": str(self.retry_after_s)}
+
+
+class RateLimitedError(OverloadedError):
+    """The caller sent more requests than it may."""
+
+    code = "rate_limited"
 
 
 class EngineError(ServiceError):

@@ -32,6 +32,7 @@ IMAGE_FIELD = "image"
 MAX_FORM_FIELDS = 16
 
 _DATA_URL = re.compile(r"data:(?P<media>[^;,]*)(?P<parameters>(?:;[^;,]*)*),")
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 WireRequest = TypeVar(
     "WireRequest",
@@ -96,10 +97,15 @@ def decode_image_text(text: str, max_upload_bytes: int) -> bytes:
 
     Raises:
         UnsupportedMediaError: A data URL of something that is not an image.
-        InvalidInputError: Not base64, or empty.
+        InvalidInputError: An address, not base64, or empty.
         PayloadTooLargeError: More bytes than allowed.
     """
     payload = text.strip()
+    if _ADDRESS.match(payload):
+        raise InvalidInputError(
+            "image: is an address, and addresses are not fetched; send the photo itself as a data "
+            "URL, as base64 or as a file of a form"
+        )
     if payload.startswith("data:"):
         header = _DATA_URL.match(payload)
         if header is None or "base64" not in header["parameters"].lower().split(";"):

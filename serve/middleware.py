@@ -1,4 +1,4 @@
-"""Around every request: its id, the limit of its body, its log line, and the last-resort error.
+"""Around every request: its id, the limits of its body, its log line, and the last-resort error.
 
 Pure ASGI, because a body must be counted while it is read, and a cancelled request must stay
 cancelled. No photo and no text of a user is ever logged.
@@ -12,13 +12,15 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.errors import PayloadTooLargeError, ServiceError, error_answer
+from serve.errors import ServiceError, error_answer
+from serve.failure_report import describe_failure
 from serve.logs import AnswerNote, RequestLine
 from serve.metrics import ServiceMetrics
+from serve.request_body import bounded_receive
 from serve.schemas import CacheState, ExitTrace
 from serve.tracing import Close, Tracing
 
@@ -95,6 +97,7 @@ class RequestMiddleware:
         tracing: Tracing,
         model_hash: str,
         max_body_bytes: int,
+        body_timeout_s: float,
         sends_request_id: bool = True,
     ) -> None:
         self._app = app
@@ -102,6 +105,7 @@ class RequestMiddleware:
         self._tracing = tracing
         self._model_hash = model_hash[:12]
         self._max_body_bytes = max_body_bytes
+        self._body_timeout_s = body_timeout_s
         self._sends_request_id = sends_request_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,13 +137,15 @@ class RequestMiddleware:
                     message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 
-        limited = _limit_body(scope, receive, self._max_body_bytes)
+        bounded = bounded_receive(scope, receive, self._max_body_bytes, self._body_timeout_s)
         try:
-            await self._app(scope, limited, send_with_id)
+            await self._app(scope, bounded, send_with_id)
         except asyncio.CancelledError:
             raise
-        except Exception:
-            logger.exception("request %s failed", context.request_id)
+        except ClientDisconnect:
+            logger.debug("request %s: the client left while it sent the body", context.request_id)
+        except Exception as error:
+            logger.error("request %s failed: %s", context.request_id, describe_failure(error))
             if has_started:
                 raise
             response = make_error_response(
@@ -171,24 +177,3 @@ def _request_id(headers: Mapping[str, str]) -> str:
     """The caller's id when it is harmless, else a new one."""
     given = headers.get(REQUEST_ID_HEADER, "")
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-
-
-def _limit_body(scope: Scope, receive: Receive, max_bytes: int) -> Receive:
-    """``receive`` that refuses a body over the limit, whether or not its length was announced."""
-    announced = Request(scope).headers.get("content-length", "")
-    num_bytes = 0
-
-    async def limited() -> Message:
-        nonlocal num_bytes
-        if announced.isdecimal() and int(announced) > max_bytes:
-            raise PayloadTooLargeError(f"body: {announced} bytes; at most {max_bytes} are allowed")
-        message = await receive()
-        if message["type"] == "http.request":
-            num_bytes += len(message.get("body", b""))
-            if num_bytes > max_bytes:
-                raise PayloadTooLargeError(
-                    f"body: more than the {max_bytes} bytes that are allowed"
-                )
-        return message
-
-    return limited

@@ -21,6 +21,7 @@ from serve.middleware import context_of
 from serve.openapi import describe_body
 from serve.policy_book import ChosenPolicy
 from serve.questions import DecodedQuestion, Question
+from serve.rate_limit import limit_rate
 from serve.responses import as_json
 from serve.service import ServedAnswer, Service
 
@@ -29,10 +30,11 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     for status, text in (
         (400, "The body cannot be read."),
         (401, "No or a wrong API key."),
+        (408, "The body took too long to arrive."),
         (413, "The photo or the body is too large."),
         (415, "A content type that is not read here."),
         (422, "A field, the photo or the policy cannot be used."),
-        (429, "The queue is full; see Retry-After."),
+        (429, "The queue is full, or too many requests of this key; see Retry-After."),
         (503, "Starting or stopping."),
         (504, "No answer within the time limit."),
     )
@@ -50,8 +52,11 @@ class ModelRoutes:
 
     def router(self) -> APIRouter:
         """The routes under ``/v1``."""
-        check = require_key(self._service.settings.read_api_keys())
-        router = APIRouter(prefix="/v1", dependencies=[Depends(check)], responses=ERRORS)
+        guards = [
+            Depends(require_key(self._service.settings.read_api_keys())),
+            Depends(limit_rate(self._service.rate_limiter)),
+        ]
+        router = APIRouter(prefix="/v1", dependencies=guards, responses=ERRORS)
         posts: tuple[tuple[Any, type[BaseModel], type[BaseModel]], ...] = (
             (self.caption, schemas.CaptionRequest, schemas.CaptionAnswer),
             (self.entailment, schemas.EntailmentRequest, schemas.EntailmentAnswer),

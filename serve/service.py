@@ -29,6 +29,7 @@ from serve.flight import SingleFlight
 from serve.metrics import ServiceMetrics
 from serve.policy_book import ChosenPolicy, PolicyBook
 from serve.questions import DecodedQuestion, EmbeddingQuestion, Photo, Question, TagsQuestion
+from serve.rate_limit import RateLimiter
 from serve.replica_flight import ReplicaFlight, Shared
 from serve.settings import ServeSettings
 from serve.tracing import Tracing
@@ -119,6 +120,7 @@ class Service:
         self._predictor = predictor
         self._flights: SingleFlight[Shared] = SingleFlight()
         self._replicas = ReplicaFlight(cache)
+        self.rate_limiter = RateLimiter.from_settings(settings)
         watch_cache(self.metrics.registry, cache)
         self._workers = ThreadPoolExecutor(settings.num_decode_threads, "offramp-photo")
 
@@ -230,6 +232,8 @@ class Service:
         await asyncio.to_thread(self.engine.close, self.settings.drain_timeout_s)
         self._workers.shutdown(wait=False, cancel_futures=True)
         await self.cache.aclose()
+        if self.rate_limiter is not None:
+            await self.rate_limiter.aclose()
         await asyncio.to_thread(self.tracing.close)
 
     async def _answer(

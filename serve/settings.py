@@ -47,6 +47,9 @@ class ServeSettings(BaseSettings):
     drain_timeout_s: float = Field(
         default=15.0, ge=0, le=3600, description="For requests in flight when a replica stops."
     )
+    body_timeout_s: float = Field(
+        default=15.0, gt=0, le=3600, description="For a body to arrive, before that time begins."
+    )
     default_policy: str = "balanced"
 
     api_host: str = "127.0.0.1"
@@ -58,6 +61,12 @@ class ServeSettings(BaseSettings):
         default=(), description="Bearer keys, comma-separated; empty: open to everybody."
     )
     api_keys_file: Path | None = Field(default=None, description="One key per line.")
+    rate_limit_per_minute: int = Field(
+        default=0, ge=0, le=1_000_000, description="Requests of one key; 0: no limit."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Comma-separated; empty: no page of another origin may ask."
+    )
 
     max_upload_bytes: int = Field(default=10 * 2**20, ge=1024, le=2**30)
     max_pixels: int = Field(default=40_000_000, ge=1024, le=2**30)
@@ -90,9 +99,9 @@ class ServeSettings(BaseSettings):
         default=None, pattern=r"^https?://", description="Where traces go; None: nowhere."
     )
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "cors_origins", mode="before")
     @classmethod
-    def _split_keys(cls, value: object) -> object:
+    def _split_list(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
