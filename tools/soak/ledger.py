@@ -14,8 +14,8 @@ class Fate(StrEnum):
 
     RIGHT = "right answer"
     WRONG = "wrong answer"
-    REFUSED = "refused after every retry (429, 503)"
-    FAILED = "failed after its retry"
+    REFUSED = "refused after every retry (429)"
+    FAILED = "failed after every retry"
     LATE = "deadline passed (504)"
     HUNG = "no answer in time"
     LEFT = "caller left"
@@ -23,7 +23,7 @@ class Fate(StrEnum):
     MALFORMED_TAKEN = "malformed, not refused with 4xx"
 
 
-FAULTS = (Fate.WRONG, Fate.FAILED, Fate.HUNG, Fate.MALFORMED_TAKEN)
+FAULTS = (Fate.WRONG, Fate.FAILED, Fate.LATE, Fate.HUNG, Fate.MALFORMED_TAKEN)
 
 
 class Ledger:
@@ -72,4 +72,4 @@ def fate_of(asked: Asked, reply: Reply) -> Fate:
         return Fate.RIGHT if answer_in(reply.body) == asked.answer else Fate.WRONG
     if reply.error == "ReadTimeout":
         return Fate.HUNG
-    return {429: Fate.REFUSED, 503: Fate.REFUSED, 504: Fate.LATE}.get(reply.status, Fate.FAILED)
+    return {429: Fate.REFUSED, 504: Fate.LATE}.get(reply.status, Fate.FAILED)

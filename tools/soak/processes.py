@@ -5,7 +5,7 @@ import signal
 
 import psutil
 
-REPLICA = "ServeReplica"
+REPLICA = "ServeReplica:offramp"
 
 
 def replica_pids() -> list[int]:

@@ -21,7 +21,7 @@ AFTER_KILL = Reply(200, RIGHT.body, statuses=(500, 200))
         (KNOWN, Reply(200, b'{"caption": "a cat"}'), Fate.WRONG),
         (KNOWN, Reply(200, b"<html>"), Fate.WRONG),
         (KNOWN, Reply(429), Fate.REFUSED),
-        (KNOWN, Reply(503), Fate.REFUSED),
+        (KNOWN, Reply(503), Fate.FAILED),
         (KNOWN, Reply(504), Fate.LATE),
         (KNOWN, Reply(500), Fate.FAILED),
         (KNOWN, Reply(422), Fate.FAILED),
