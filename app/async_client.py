@@ -12,7 +12,8 @@ from typing import Self, TypeVar
 import httpx
 from pydantic import BaseModel
 
-from app.client import Client, parse_answer, refusal
+from app.client import Client
+from app.responses import parse_answer, refusal
 from serve.schemas import CaptionAnswer, CaptionRequest, EntailmentAnswer, EntailmentRequest
 
 logger = logging.getLogger(__name__)

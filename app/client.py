@@ -6,15 +6,17 @@ Owns the wire side (encoding photos, the bearer key, timeouts) and turns whateve
 
 import base64
 import logging
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from app.errors import ServiceError
+from app.responses import parse_answer, read_events, refusal
 from serve.schemas import (
     CaptionAnswer,
     CaptionRequest,
@@ -24,17 +26,16 @@ from serve.schemas import (
     EmbedRequest,
     EntailmentAnswer,
     EntailmentRequest,
-    ErrorAnswer,
     HealthReport,
     ModelReport,
     PoliciesReport,
     TagsAnswer,
     TagsRequest,
+    TokenEvent,
 )
 
 logger = logging.getLogger(__name__)
 
-REQUEST_ID_HEADER = "x-request-id"
 CONNECT_TIMEOUT_S = 5.0
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -129,6 +130,19 @@ class Client:
         """The label of a photo and a sentence with its exits."""
         return self._post("/v1/entailment", request, EntailmentAnswer)
 
+    def stream_caption(self, request: CaptionRequest) -> Generator[TokenEvent | CaptionAnswer]:
+        """Tokens of a caption while they are decided, then its answer; closing it stops the work.
+
+        Every step raises ``ServiceError`` as ``caption`` does, also where the stream breaks off.
+        """
+        return self._stream("/v1/caption", request, CaptionAnswer)
+
+    def stream_entailment(
+        self, request: EntailmentRequest
+    ) -> Generator[TokenEvent | EntailmentAnswer]:
+        """The word that stands for the label, then the answer, as ``stream_caption`` does."""
+        return self._stream("/v1/entailment", request, EntailmentAnswer)
+
     def compare(self, request: CompareRequest) -> CompareAnswer:
         """The same input under several settings."""
         return self._post("/v1/compare", request, CompareAnswer)
@@ -160,6 +174,20 @@ class Client:
         payload = body.model_dump(mode="json", exclude_none=True)
         return self._send(self._http.build_request("POST", path, json=payload), answer_type)
 
+    def _stream(
+        self, path: str, body: CaptionRequest | EntailmentRequest, answer_type: type[Answer]
+    ) -> Generator[TokenEvent | Answer]:
+        payload = body.model_dump(mode="json", exclude_none=True) | {"stream": True}
+        try:
+            with self._http.stream("POST", path, json=payload) as response:
+                if not response.is_success:
+                    response.read()
+                    raise refusal(response)
+                yield from read_events(response, answer_type)
+        except httpx.HTTPError as error:
+            logger.warning("POST %s failed: %r", path, error)
+            raise self.connection.failure(error) from error
+
     def _send(self, request: httpx.Request, answer_type: type[Answer]) -> Answer:
         try:
             response = self._http.send(request)
@@ -169,33 +197,3 @@ class Client:
         if not response.is_success:
             raise refusal(response)
         return parse_answer(response, answer_type)
-
-
-def parse_answer(response: httpx.Response, answer_type: type[Answer]) -> Answer:
-    """The answer of a successful response.
-
-    Raises:
-        ServiceError: The body is not what ``serve.schemas`` promises.
-    """
-    try:
-        return answer_type.model_validate_json(response.content)
-    except ValidationError as error:
-        logger.warning("unreadable %s: %s", answer_type.__name__, error)
-        raise ServiceError(
-            "The service answered in a form this page does not understand. "
-            "Are the page and the service of the same version?",
-            response.headers.get(REQUEST_ID_HEADER),
-        ) from error
-
-
-def refusal(response: httpx.Response) -> ServiceError:
-    """The service's own sentence where it gave one, ours otherwise."""
-    try:
-        detail = ErrorAnswer.model_validate_json(response.content).error
-    except ValidationError:
-        return ServiceError(
-            f"The service answered with status {response.status_code} and no explanation. "
-            "Is the address really that of an Offramp service?",
-            response.headers.get(REQUEST_ID_HEADER),
-        )
-    return ServiceError(detail.message, detail.request_id)

@@ -233,8 +233,8 @@ class Slots:
 
     def _event(self, slot: int, state: SlotState) -> StepEvent:
         beam = state.search.leader
-        piece = self._tokenizer.piece(beam.token_ids[-1])
-        return StepEvent(slot, piece, state.transcript.last_depth(beam), state.is_done)
+        added_text = self._tokenizer.text_parts(beam.token_ids)[-1]
+        return StepEvent(slot, added_text, state.transcript.last_depth(beam), state.is_done)
 
     def result(self, slot: int) -> Answer:
         """The answer of a finished slot: of its best beam.

@@ -38,6 +38,8 @@ class WordPieceTokenizer:
         self.pad_id, self.unknown_id, self.start_id, self.end_id, self.mask_id = (
             self._special_id(piece) for piece in SPECIAL_PIECES
         )
+        self._special_ids = frozenset(self._special_id(piece) for piece in SPECIAL_PIECES)
+        self._parts: dict[tuple[int, bool], str] = {}
 
     def _special_id(self, piece: str) -> int:
         number = self._tokenizer.token_to_id(piece)
@@ -71,6 +73,27 @@ class WordPieceTokenizer:
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of ids; special pieces are left out."""
         return str(self._tokenizer.decode(list(token_ids), skip_special_tokens=True))
+
+    def text_parts(self, token_ids: Sequence[int]) -> tuple[str, ...]:
+        """What each id adds to the text of all: joined, they are ``decode``.
+
+        A word after another brings the space before it; a special piece adds nothing.
+        """
+        parts: list[str] = []
+        first_word: int | None = None
+        for token_id in token_ids:
+            parts.append(self._part(token_id, first_word))
+            if first_word is None and token_id not in self._special_ids:
+                first_word = token_id
+        return tuple(parts)
+
+    def _part(self, token_id: int, first_word: int | None) -> str:
+        # WordPiece decodes each piece by itself, but for the space before all except the first.
+        key = token_id, first_word is None
+        if key not in self._parts:
+            before = [] if first_word is None else [first_word]
+            self._parts[key] = self.decode([*before, token_id])[len(self.decode(before)) :]
+        return self._parts[key]
 
     def piece(self, token_id: int) -> str:
         """The piece as it is written, ``##`` kept; ``""`` for the end mark."""

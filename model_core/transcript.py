@@ -113,6 +113,8 @@ class Transcript:
                 DecoderTrace(backbone.config.num_decoder_layers, tokens),
                 costs.cost(self.request, self.encoded, depths, self.work, self.decode_ms),
             ),
+            text_parts=tokenizer.text_parts(beam.token_ids),
+            num_memory_tokens=self.encoded.output.shape[0],
         )
 
     def _token_traces(self, beam: Beam, tokenizer: WordPieceTokenizer) -> tuple[TokenTrace, ...]:

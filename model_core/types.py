@@ -138,6 +138,10 @@ class Answer:
         threshold: Probability from which a word is a tag of the photo; None where nothing is
             tagged.
         embedding: ``E`` numbers of a unit vector, where that was asked for; empty otherwise.
+        text_parts: What each of the trace's tokens adds to the words that were decoded; joined,
+            they are the caption.
+        num_memory_tokens: Tokens of the photo and of the text that the decoder could read; 0 where
+            nothing was decoded.
     """
 
     task: str
@@ -147,6 +151,8 @@ class Answer:
     trace: ExitTrace
     threshold: float | None = None
     embedding: tuple[float, ...] = ()
+    text_parts: tuple[str, ...] = ()
+    num_memory_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -182,9 +188,15 @@ class StepEvent:
 
     With beams the token is the newest one of the likeliest beam, which a later step may drop. An
     answer of the encoder alone has one event, without a token and at depth 0.
+
+    Attributes:
+        slot: The first of the request's slots.
+        added_text: What the token adds to the text so far; ``""`` for the end mark.
+        depth: Layers run when the token was decided.
+        is_finished: True for the last event.
     """
 
     slot: int
-    token_text: str
+    added_text: str
     depth: int
     is_finished: bool

@@ -30,7 +30,7 @@ from serve.settings import ServeSettings
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_ENTRY_BYTES = 2**20
 
 BackendName = Literal["redis", "embedded", "memory", "off"]
@@ -40,13 +40,23 @@ Result = TypeVar("Result")
 class CachedAnswer(WireModel):
     """What is kept of an answer; the policy and the ids belong to the request."""
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     task: str
     text: str
     probabilities: dict[str, float]
     trace: schemas.ExitTrace
     threshold: float | None = None
     embedding: list[float] = Field(default_factory=list)
+    text_parts: list[str] = Field(default_factory=list)
+    num_memory_tokens: int = 0
+
+    @property
+    def tokens(self) -> list[schemas.StreamedToken]:
+        """The answer's tokens, as a stream sends them."""
+        return [
+            schemas.StreamedToken(text=text, depth=token.depth)
+            for text, token in zip(self.text_parts, self.trace.decoder.tokens, strict=True)
+        ]
 
     @classmethod
     def from_answer(cls, answer: Answer) -> "CachedAnswer":
@@ -58,6 +68,8 @@ class CachedAnswer(WireModel):
             trace=schemas.ExitTrace.model_validate(answer.trace),
             threshold=answer.threshold,
             embedding=list(answer.embedding),
+            text_parts=list(answer.text_parts),
+            num_memory_tokens=answer.num_memory_tokens,
         )
 
 

@@ -9,6 +9,7 @@ ServiceError                  status
 ├── InvalidInputError         422  a field, the photo or the policy cannot be used
 ├── OverloadedError           429  the queue is full; ``Retry-After`` says when to come back
 │   └── RateLimitedError      429  the caller asked too often; ``Retry-After`` likewise
+├── ClientGoneError           499  the client left; nobody reads this
 ├── EngineError               500  the model failed on this request (logged with its traceback)
 ├── UnavailableError          503  starting or stopping
 └── DeadlineExceededError     504  no answer within the time limit
@@ -140,6 +141,13 @@ class RateLimitedError(OverloadedError):
     """The caller sent more requests than it may."""
 
     code = "rate_limited"
+
+
+class ClientGoneError(ServiceError):
+    """The client left before its answer was there; for the log and the counters."""
+
+    status = 499
+    code = "client_closed_request"
 
 
 class EngineError(ServiceError):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -15,15 +16,18 @@ from serve import schemas
 from serve.auth import require_key
 from serve.cache import CachedAnswer
 from serve.cache_control import read_cache_control
+from serve.connection import while_connected
 from serve.errors import ServiceError
 from serve.inputs import read_upload
 from serve.middleware import context_of
-from serve.openapi import describe_body
+from serve.openapi import describe_body, describe_stream
 from serve.policy_book import ChosenPolicy
 from serve.questions import DecodedQuestion, Question
 from serve.rate_limit import limit_rate
 from serve.responses import as_json
 from serve.service import ServedAnswer, Service
+from serve.streaming import respond_with_events
+from serve.token_feed import Follow, follow_nothing
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": schemas.ErrorAnswer, "description": text}
@@ -70,6 +74,7 @@ class ModelRoutes:
                 handler,
                 methods=["POST"],
                 response_model=answer,
+                responses=describe_stream(body, answer),
                 openapi_extra=describe_body(body),
             )
         router.add_api_route("/model", self.model, response_model=schemas.ModelReport)
@@ -86,7 +91,7 @@ class ModelRoutes:
             max_new_tokens=upload.fields.max_new_tokens,
             num_beams=upload.fields.num_beams,
         )
-        return as_json(await _answer(self._service, request, question, policy))
+        return await self._respond(request, question, policy, upload.fields.stream)
 
     async def entailment(self, request: Request) -> Response:
         """Judges whether a photo entails a sentence."""
@@ -96,7 +101,7 @@ class ModelRoutes:
         question = await self._service.question(
             "entailment", upload.photo, fields.hypothesis, fields.premise
         )
-        return as_json(await _answer(self._service, request, question, policy))
+        return await self._respond(request, question, policy, fields.stream)
 
     async def compare(self, request: Request) -> Response:
         """Answers the same question under several policies, side by side."""
@@ -107,14 +112,16 @@ class ModelRoutes:
         question = await self._service.question(
             fields.task, upload.photo, fields.hypothesis, fields.premise
         )
-        return as_json(await _compare(self._service, request, question, policies))
+        answers = _compare(self._service, request, question, policies)
+        return as_json(await while_connected(request, answers))
 
     async def embed(self, request: Request) -> Response:
         """The unit vector of a photo or of a sentence, comparable with any other of this model."""
         upload = await read_upload(request, schemas.EmbedRequest, self._max_upload_bytes)
         policy = self._service.policies.choose(upload.fields.policy, EMBEDDING_TASK)
         question = await self._service.embedding_question(upload.photo_or_none, upload.fields.text)
-        served = await _ask(self._service, request, question, policy)
+        ask = _ask(self._service, request, question, policy)
+        served = await while_connected(request, ask)
         common = _common(self._service, request, served)
         return as_json(schemas.EmbedAnswer(embedding=served.content.embedding, **common))
 
@@ -123,7 +130,8 @@ class ModelRoutes:
         upload = await read_upload(request, schemas.TagsRequest, self._max_upload_bytes)
         policy = self._service.policies.choose(upload.fields.policy, TAGS_TASK)
         question = await self._service.tags_question(upload.photo)
-        served = await _ask(self._service, request, question, policy)
+        ask = _ask(self._service, request, question, policy)
+        served = await while_connected(request, ask)
         return as_json(_tags(served.content, _common(self._service, request, served)))
 
     async def model(self) -> Response:
@@ -134,12 +142,26 @@ class ModelRoutes:
         """The presets with their rules, the default, and the kinds of policy."""
         return as_json(self._service.policies.report(self._service.tasks))
 
+    async def _respond(
+        self, request: Request, question: DecodedQuestion, policy: ChosenPolicy, is_stream: bool
+    ) -> Response:
+        service = self._service
+        if is_stream:
+            ask = partial(_ask, service, request, question, policy)
+            return await respond_with_events(request, ask, partial(_decoded, service, request))
+        answer = _answer(service, request, question, policy)
+        return as_json(await while_connected(request, answer))
+
 
 async def _ask(
-    service: Service, request: Request, question: Question, policy: ChosenPolicy
+    service: Service,
+    request: Request,
+    question: Question,
+    policy: ChosenPolicy,
+    follow: Follow = follow_nothing,
 ) -> ServedAnswer:
     cache_use = read_cache_control(request.headers.get("cache-control", ""))
-    served = await service.answer(question, policy, cache_use)
+    served = await service.answer(question, policy, cache_use, follow)
     context_of(request).note_answer(policy.name, served.cache, served.content.trace)
     return served
 
@@ -147,7 +169,10 @@ async def _ask(
 async def _answer(
     service: Service, request: Request, question: DecodedQuestion, policy: ChosenPolicy
 ) -> DecodedAnswer:
-    served = await _ask(service, request, question, policy)
+    return _decoded(service, request, await _ask(service, request, question, policy))
+
+
+def _decoded(service: Service, request: Request, served: ServedAnswer) -> DecodedAnswer:
     content, common = served.content, _common(service, request, served)
     if content.probabilities:
         return schemas.EntailmentAnswer(

@@ -15,13 +15,15 @@ from serve import schemas
 from serve.inputs import FORM_TYPE, IMAGE_FIELD, JSON_TYPE
 
 _REFERENCE = "#/components/schemas/{model}"
-_REQUESTS: tuple[type[BaseModel], ...] = (
+_BODIES: tuple[type[BaseModel], ...] = (
     schemas.CaptionRequest,
     schemas.EntailmentRequest,
     schemas.CompareRequest,
     schemas.EmbedRequest,
     schemas.TagsRequest,
+    schemas.TokenEvent,
 )
+_STREAM_TYPE = "text/event-stream"
 _PHOTO = "data:image/jpeg;base64,/9j/4AAQSkZJRg..."
 _EXAMPLES: dict[type[BaseModel], dict[str, dict[str, Any]]] = {
     schemas.CaptionRequest: {
@@ -84,6 +86,36 @@ def describe_body(model: type[BaseModel]) -> dict[str, Any]:
     }
 
 
+def describe_stream(body: type[BaseModel], answer: type[BaseModel]) -> dict[int | str, Any]:
+    """``responses`` of a route: the events of its stream, where ``body`` can ask for one."""
+    if "stream" not in body.model_fields:
+        return {}
+    events: dict[str, type[BaseModel]] = {
+        schemas.StreamEvent.TOKEN: schemas.TokenEvent,
+        schemas.StreamEvent.ANSWER: answer,
+        schemas.StreamEvent.ERROR: schemas.ErrorAnswer,
+    }
+    event = {"oneOf": [_event_schema(name, data) for name, data in events.items()]}
+    text = "The answer; with `stream`, events: `token` ones, then `answer` or `error`."
+    return {200: {"description": text, "content": {_STREAM_TYPE: {"itemSchema": event}}}}
+
+
+def _event_schema(name: str, data: type[BaseModel]) -> dict[str, Any]:
+    content = {"$ref": _REFERENCE.format(model=data.__name__)}
+    return {
+        "type": "object",
+        "required": ["event", "data"],
+        "properties": {
+            "event": {"const": name},
+            "data": {
+                "type": "string",
+                "contentMediaType": JSON_TYPE,
+                "contentSchema": content,
+            },
+        },
+    }
+
+
 def add_openapi(app: FastAPI) -> None:
     """Makes ``app.openapi()`` include the schemas of the bodies."""
 
@@ -100,7 +132,7 @@ def _build(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
     _, definitions = models_json_schema(
-        [(model, "validation") for model in _REQUESTS], ref_template=_REFERENCE
+        [(model, "validation") for model in _BODIES], ref_template=_REFERENCE
     )
     components = document.setdefault("components", {}).setdefault("schemas", {})
     for name, schema in definitions["$defs"].items():

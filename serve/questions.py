@@ -67,6 +67,11 @@ class Question(ABC):
         return {}
 
     @property
+    def has_early_tokens(self) -> bool:
+        """True where a decoded token is final, and may be shown before the answer is there."""
+        return False
+
+    @property
     @abstractmethod
     def sites(self) -> tuple[ExitSite, ...]:
         """Where a policy can change the answer."""
@@ -106,6 +111,10 @@ class DecodedQuestion(Question):
     @property
     def decoding(self) -> Mapping[str, int]:
         return {"num_beams": self.num_beams, "max_new_tokens": self.max_new_tokens}
+
+    @property
+    def has_early_tokens(self) -> bool:
+        return self.num_beams == 1
 
     @property
     def sites(self) -> tuple[ExitSite, ...]:

@@ -4,6 +4,7 @@ Imported by the page too, so nothing here may import the model or Ray. The trace
 ``model_core.types.ExitTrace`` field by field; a test keeps the two equal.
 """
 
+from enum import StrEnum
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -25,6 +26,10 @@ class CaptionRequest(WireModel):
     num_beams: int = Field(
         default=1, ge=1, le=8, description="Beams of the search; 1 is greedy decoding."
     )
+    stream: bool = Field(
+        default=False,
+        description="True: tokens as server-sent events while they are decided, then the answer.",
+    )
 
 
 class EntailmentRequest(WireModel):
@@ -34,6 +39,10 @@ class EntailmentRequest(WireModel):
     hypothesis: str = Field(description="The sentence to judge.")
     premise: str | None = Field(default=None, description="A sentence that describes the photo.")
     policy: PolicyChoice | None = None
+    stream: bool = Field(
+        default=False,
+        description="True: tokens as server-sent events while they are decided, then the answer.",
+    )
 
 
 class EmbedRequest(WireModel):
@@ -182,6 +191,23 @@ class EntailmentAnswer(AnswerBase):
     probabilities: dict[str, float]
 
 
+class StreamedToken(WireModel):
+    """A token of the answer: what it adds to the text, and the layers run for it.
+
+    Joined, the texts are the caption, or the word that stands for the label; the end mark adds
+    nothing.
+    """
+
+    text: str
+    depth: int
+
+
+class TokenEvent(WireModel):
+    """Data of a `token` event: the tokens decided since the last one, in order."""
+
+    tokens: list[StreamedToken] = Field(min_length=1)
+
+
 class EmbedAnswer(AnswerBase):
     """A unit vector with the exits behind it: the product of two is their cosine."""
 
@@ -275,6 +301,14 @@ class ErrorDetail(WireModel):
 
 
 class ErrorAnswer(WireModel):
-    """Body of every 4xx and 5xx answer."""
+    """Body of every 4xx and 5xx answer, and data of the `error` event that ends a stream."""
 
     error: ErrorDetail
+
+
+class StreamEvent(StrEnum):
+    """Names of a stream's events: `token` as often as needed, then one of the other two."""
+
+    TOKEN = "token"
+    ANSWER = "answer"
+    ERROR = "error"

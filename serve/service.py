@@ -32,6 +32,7 @@ from serve.questions import DecodedQuestion, EmbeddingQuestion, Photo, Question,
 from serve.rate_limit import RateLimiter
 from serve.replica_flight import ReplicaFlight, Shared
 from serve.settings import ServeSettings
+from serve.token_feed import Follow, TokenFeed, follow_nothing
 from serve.tracing import Tracing
 
 logger = logging.getLogger(__name__)
@@ -177,7 +178,11 @@ class Service:
         return TagsQuestion(await self._photo(photo))
 
     async def answer(
-        self, question: Question, policy: ChosenPolicy, cache_use: CacheUse = FREE_USE
+        self,
+        question: Question,
+        policy: ChosenPolicy,
+        cache_use: CacheUse = FREE_USE,
+        follow: Follow = follow_nothing,
     ) -> ServedAnswer:
         """The answer under one policy, within the time limit.
 
@@ -185,6 +190,7 @@ class Service:
             question: From ``question``.
             policy: From ``policies.choose``.
             cache_use: What the request may do with the cache.
+            follow: Is given the feed of the answer's tokens when it is being computed here.
 
         Raises:
             ServiceError: 429, 500, 503 or 504.
@@ -192,7 +198,7 @@ class Service:
         """
         try:
             async with asyncio.timeout(self.settings.request_timeout_s):
-                served = await self._answer(question, policy, cache_use)
+                served = await self._answer(question, policy, cache_use, follow)
         except TimeoutError:
             limit_s = self.settings.request_timeout_s
             raise DeadlineExceededError(
@@ -237,21 +243,25 @@ class Service:
         await asyncio.to_thread(self.tracing.close)
 
     async def _answer(
-        self, question: Question, policy: ChosenPolicy, cache_use: CacheUse
+        self, question: Question, policy: ChosenPolicy, cache_use: CacheUse, follow: Follow
     ) -> ServedAnswer:
         key = cache_key(self._key_parts(question, policy.exits))
         kept = await self.cache.get(key) if cache_use.may_read else None
         if kept is not None:
             return ServedAnswer(kept, "hit", policy)
         if not (cache_use.may_share and self.cache.is_on):
-            content = await self._compute(question, policy.exits)
+            feed = TokenFeed()
+            follow(feed)
+            content = await self._compute(question, policy.exits, feed)
             if cache_use.may_keep:
                 await self.cache.set(key, content)
             return ServedAnswer(content, "off", policy)
         while True:
             try:
                 landed = await self._flights.run(
-                    key, lambda: self._compute_once(key, question, policy.exits)
+                    key,
+                    lambda feed: self._compute_once(key, question, policy.exits, feed),
+                    follow,
                 )
             except DeadlineExceededError:
                 # The leader's time is over, not ours: ours is watched by `answer`.
@@ -261,14 +271,19 @@ class Service:
             is_own = landed.is_leader and not landed.value.is_from_elsewhere
             return ServedAnswer(landed.value.content, "miss" if is_own else "coalesced", policy)
 
-    async def _compute_once(self, key: str, question: Question, exits: ExitConfig) -> Shared:
+    async def _compute_once(
+        self, key: str, question: Question, exits: ExitConfig, feed: TokenFeed
+    ) -> Shared:
         """Computes and keeps the answer, unless another replica is about to."""
-        return await self._replicas.run(key, lambda: self._compute(question, exits))
+        return await self._replicas.run(key, lambda: self._compute(question, exits, feed))
 
-    async def _compute(self, question: Question, exits: ExitConfig) -> CachedAnswer:
+    async def _compute(
+        self, question: Question, exits: ExitConfig, feed: TokenFeed
+    ) -> CachedAnswer:
         request = await self._in_worker(lambda: question.prepare(self._predictor, exits))
         timeline = Timeline()
-        future = self.engine.submit(request, timeline=timeline)
+        on_event = feed.add if question.has_early_tokens else None
+        future = self.engine.submit(request, on_event, timeline=timeline)
         content = CachedAnswer.from_answer(await asyncio.wrap_future(future))
         self.tracing.note_computed(timeline, content.trace)
         return content

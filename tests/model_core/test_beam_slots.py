@@ -443,8 +443,9 @@ def test_event_shows_the_likeliest_beam(
     search = slots._states[slot].search
     while not search.is_done:
         (event,) = slots.step()
-        piece = predictor.tokenizer.piece(search.leader.token_ids[-1])
-        assert (event.token_text, event.depth, event.is_finished) == (piece, 2, search.is_done)
+        added_text = predictor.tokenizer.text_parts(search.leader.token_ids)[-1]
+        found = (event.added_text, event.depth, event.is_finished)
+        assert found == (added_text, 2, search.is_done)
     assert slots.result(slot).token_ids == search.leader.token_ids
     assert slots.step() == []
 

@@ -111,7 +111,7 @@ def test_an_answer_of_the_encoder_takes_one_slot_and_one_step(
         slots.result(ready)
     events = {event.slot: event for event in slots.step()}
     assert events[ready].is_finished and not events[decoding].is_finished
-    assert (events[ready].token_text, events[ready].depth) == ("", 0)
+    assert (events[ready].added_text, events[ready].depth) == ("", 0)
     assert [event.slot for event in slots.step()] == [decoding]  # it is told once
     assert len(slots.result(ready).embedding) == 6
     slots.release(ready)

@@ -30,6 +30,15 @@ def test_answer_of_a_task_with_allowed_outputs_is_one_of_its_labels(
     assert len(answer.trace.decoder.tokens) == 1
 
 
+def test_answer_counts_what_the_decoder_could_read(
+    predictor: Predictor, photos: list[Image.Image]
+) -> None:
+    request = predictor.request("entailment", photos[0], ExitConfig(), hypothesis="a dog")
+    (answer,) = predictor.answer([request])
+    num_image_tokens = (predictor.model.config.stem.image_size // 32) ** 2
+    assert answer.num_memory_tokens == num_image_tokens + 4  # [CLS] a dog [SEP]
+
+
 def test_layers_follow_mues_formula(predictor: Predictor, photos: list[Image.Image]) -> None:
     exits = ExitConfig(
         image=FixedDepthPolicy(depth=1),

@@ -1,6 +1,8 @@
 """Pruning keeps what is needed and renumbers it."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from model_core.tokenizer import WordPieceTokenizer
 from tests.tiny import tiny_tokenizer
@@ -23,6 +25,20 @@ def test_special_pieces_are_not_written_out() -> None:
     ids = [tokenizer.start_id, *tokenizer.encode("A Dog"), tokenizer.end_id]
     assert tokenizer.decode(ids) == "a dog"
     assert tokenizer.piece(tokenizer.end_id) == ""
+
+
+def test_parts_carry_the_space_before_a_word_and_none_inside_one() -> None:
+    tokenizer = tiny_tokenizer()
+    ids = [*tokenizer.encode("a zebra , dog"), tokenizer.end_id]
+    parts = ("a", " z", "e", "b", "r", "a", ",", " dog", "")
+    assert tokenizer.text_parts(ids) == parts
+    assert tokenizer.decode(ids) == "a zebra, dog"
+
+
+@given(st.lists(st.integers(0, tiny_tokenizer().vocabulary_size - 1), max_size=12))
+def test_joined_parts_are_the_text_whatever_the_ids(ids: list[int]) -> None:
+    tokenizer = tiny_tokenizer()
+    assert "".join(tokenizer.text_parts(ids)) == tokenizer.decode(ids)
 
 
 def test_words_of_several_pieces_are_refused_as_answers() -> None:

@@ -71,9 +71,7 @@ def test_every_settled_token_has_one_event_in_order(
     answer = slots.result(slot)
     assert rounds[0] == rounds[1] == []  # still drafting
     events = [event for events in rounds for event in events]
-    assert [event.token_text for event in events] == [
-        predictor.tokenizer.piece(token_id) for token_id in answer.token_ids
-    ]
+    assert tuple(event.added_text for event in events) == answer.text_parts
     assert [event.is_finished for event in events] == [False] * (len(events) - 1) + [True]
 
 

@@ -49,6 +49,7 @@ class Running:
     service: Service
     predictor: FakePredictor
     gate: Gate
+    slots: FakeSlots
 
 
 Start = Callable[..., Awaitable[Running]]
@@ -70,7 +71,13 @@ async def start() -> AsyncIterator[Start]:
             if not is_gated:
                 gate.open()
             limits = EngineLimits(settings.queue_limit, 4, settings.request_timeout_s)
-            engine = Engine(lambda: FakeSlots(settings.num_slots, gate), limits)
+            made: list[FakeSlots] = []
+
+            def make_slots() -> FakeSlots:
+                made.append(FakeSlots(settings.num_slots, gate))
+                return made[-1]
+
+            engine = Engine(make_slots, limits)
             stack.callback(gate.open)
             cache = ResultCache.from_settings(settings)
             service = Service(predictor, engine, cache, settings, tracing)
@@ -81,7 +88,7 @@ async def start() -> AsyncIterator[Start]:
             )
             await stack.enter_async_context(client)
             stack.callback(gate.open)
-            return Running(client, app, service, predictor, gate)
+            return Running(client, app, service, predictor, gate, made[0])
 
         yield run
 

@@ -45,7 +45,7 @@ def make_trace(words: Sequence[str], depth: int = 2) -> ExitTrace:
 
 @dataclass
 class FakeRequest:
-    """Takes ``num_steps`` steps; fails where it says."""
+    """Takes ``num_steps`` steps; fails where it says. ``parts`` are its tokens, one a step."""
 
     name: str
     num_steps: int = 1
@@ -57,6 +57,21 @@ class FakeRequest:
     embedding: tuple[float, ...] = ()
     has_image: bool = True
     tags: Mapping[str, float] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
+
+    @property
+    def text_parts(self) -> tuple[str, ...]:
+        return self.parts or (self.name, f" {self.num_steps}")
+
+    def part(self, step: int) -> str:
+        """What the step adds, counted from 0; without ``parts`` most steps add nothing."""
+        if self.parts:
+            return self.parts[step]
+        if self.task == "entailment":
+            return "yes"
+        if step == 0:
+            return self.name
+        return f" {self.num_steps}" if step == self.num_steps - 1 else ""
 
     def as_request(self) -> "FakeRequest":
         return self
@@ -97,7 +112,8 @@ class FakeSlots:
             if request.fails_at_step:
                 raise RuntimeError("step broke on private text")
             self._left[slot] = (request, left - 1)
-            events.append(StepEvent(slot, "word", 2, left == 1))
+            part = request.part(request.num_steps - left)
+            events.append(StepEvent(slot, part, 2, left == 1))
         return events
 
     def result(self, slot: int) -> Answer:
@@ -109,9 +125,19 @@ class FakeSlots:
             return Answer(request.task, "", (), request.tags, make_encoder_trace(True), 0.5)
         if request.task == "entailment":
             probabilities = dict(zip(LABELS, (0.7, 0.2, 0.1), strict=True))
-            return Answer("entailment", "entailment", (1,), probabilities, make_trace(["yes"]))
-        words = [request.name, str(request.num_steps)]
-        return Answer("caption", " ".join(words), (1, 2), {}, make_trace(words))
+            return Answer(
+                "entailment",
+                "entailment",
+                (1,),
+                probabilities,
+                make_trace(["yes"]),
+                text_parts=("yes",),
+            )
+        parts = request.text_parts
+        trace = make_trace([part.strip() for part in parts])
+        ids = tuple(range(len(parts)))
+        text = "".join(parts)
+        return Answer("caption", text, ids, {}, trace, text_parts=parts, num_memory_tokens=7)
 
     def release(self, slot: int) -> None:
         del self._left[slot]
@@ -176,6 +202,7 @@ class FakePredictor:
         self.info = info or FakeInfo()
         self.requests: list[FakeRequest] = []
         self.fails_at_step = False
+        self.caption_parts: tuple[str, ...] = ()
 
     def request(
         self,
@@ -190,13 +217,15 @@ class FakePredictor:
         if hypothesis is not None and len(hypothesis.split()) > MAX_TEXT_WORDS:
             raise InputError(f"hypothesis: too many tokens; at most {MAX_TEXT_WORDS} are allowed")
         name = f"{photo.width}x{photo.height} {exits.decoder.kind}"
+        parts = self.caption_parts if task == "caption" else ()
         request = FakeRequest(
             name if num_beams == 1 else f"{name} {num_beams} beams",
-            max_new_tokens or 8,
+            len(parts) or max_new_tokens or 8,
             task,
             fails_at_step=self.fails_at_step,
             exits=exits,
             num_beams=num_beams,
+            parts=parts,
         )
         self.requests.append(request)
         return request

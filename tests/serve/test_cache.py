@@ -146,7 +146,7 @@ async def test_stored_answer_comes_back_equal() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"\x80junk", b"{}", b'{"format_version": 2}', ANSWER.model_dump_json().encode()[:-9]]
+    "value", [b"\x80junk", b"{}", b'{"format_version": 99}', ANSWER.model_dump_json().encode()[:-9]]
 )
 async def test_entry_that_cannot_be_read_is_a_miss(value: bytes) -> None:
     backend = MemoryBackend(4, 60)

@@ -13,6 +13,7 @@ from model_core.config import preset_exits
 from model_core.types import Answer
 from serve import schemas
 from serve.cluster import StartupError, check_port_is_free
+from tests.serve.asgi import parse_events
 from tests.serving import Served
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -120,6 +121,19 @@ def test_entailment_by_form(served: Served) -> None:
     local = served.predictor.answer([request])[0]
     assert answer.label == local.text
     assert answer.probabilities == pytest.approx(dict(local.probabilities), abs=1e-5)
+
+
+def test_stream_through_the_proxy_ends_with_the_plain_answer(served: Served) -> None:
+    image = base64.b64encode(as_file(make_photo(31))).decode()
+    body = {"image": image, "policy": "balanced", "stream": True}
+    with served.client.stream("POST", "/v1/caption", json=body) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        *tokens, answer = parse_events(response.read().decode())
+    plain = post_caption(served, make_photo(31), "balanced")
+    assert (answer.data["caption"], plain["cache"]) == (plain["caption"], "hit")
+    assert answer.data["trace"] == plain["trace"]
+    texts = [token["text"] for event in tokens for token in event.data["tokens"]]
+    assert "".join(texts) == plain["caption"]
 
 
 def test_compare_through_http(served: Served) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from serve.flight import SingleFlight
+from serve.token_feed import TokenFeed
 
 
 class Computation:
@@ -15,7 +16,7 @@ class Computation:
         self.was_cancelled = False
         self.go = asyncio.Event()
 
-    async def __call__(self) -> str:
+    async def __call__(self, feed: TokenFeed) -> str:
         self.num_started += 1
         try:
             await self.go.wait()
@@ -69,11 +70,11 @@ async def test_nobody_waiting_cancels_the_computation() -> None:
 async def test_error_reaches_everybody_and_is_not_kept() -> None:
     flights: SingleFlight[str] = SingleFlight()
 
-    async def fail() -> str:
+    async def fail(feed: TokenFeed) -> str:
         await asyncio.sleep(0)
         raise LookupError("broken")
 
-    async def succeed() -> str:
+    async def succeed(feed: TokenFeed) -> str:
         return "fine"
 
     results = await asyncio.gather(
@@ -81,3 +82,15 @@ async def test_error_reaches_everybody_and_is_not_kept() -> None:
     )
     assert [type(result) for result in results] == [LookupError, LookupError]
     assert (await flights.run("key", succeed)).value == "fine"
+
+
+async def test_everybody_follows_the_one_feed() -> None:
+    flights: SingleFlight[str] = SingleFlight()
+    work = Computation()
+    followed: list[TokenFeed] = []
+    tasks = [asyncio.create_task(flights.run("key", work, followed.append)) for _ in range(2)]
+    await asyncio.sleep(0)
+    work.go.set()
+    await asyncio.gather(*tasks)
+    assert len(followed) == 2
+    assert followed[0] is followed[1]
