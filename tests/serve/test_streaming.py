@@ -41,6 +41,12 @@ async def wait_until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
+async def let_cancelled_work_end() -> None:
+    """Rounds of the loop for a cancellation to come down to the engine, before the next step."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 class Question:
     """An answer in the making, token by token as the test says."""
 
@@ -319,6 +325,7 @@ async def test_leaving_mid_stream_frees_the_slot_within_one_step(
     if spec_version == "2.4":  # learnt by sending the next token
         running.gate.allow(1)
     await asyncio.wait_for(connection.task, WAIT_S)
+    await let_cancelled_work_end()
     num_steps = len(running.slots.batches)
     running.gate.allow(1)
     await wait_until(lambda: running.service.engine.num_running == 0)
@@ -346,6 +353,7 @@ async def test_leaving_before_the_answer_frees_the_slot_within_one_step(
     await wait_until(lambda: running.service.engine.num_running > 0)
     connection.leave()
     await asyncio.wait_for(connection.task, WAIT_S)
+    await let_cancelled_work_end()
     running.gate.allow(1)
     await wait_until(lambda: running.service.engine.num_running == 0)
     assert len(running.slots.batches) <= 1
