@@ -55,7 +55,8 @@ class OfframpReplica:
     async def reconfigure(self, user_config: Mapping[str, Any]) -> None:
         """Changes default policy and presets while requests go on, all of it or nothing.
 
-        One that says ``is_draining`` ends when the requests in flight have ended.
+        What audits found of the presets before is forgotten, and all are trusted again. One that
+        says ``is_draining`` ends when the requests in flight have ended.
 
         Raises:
             ConfigError: A field is wrong, or the model cannot follow a preset.
@@ -63,6 +64,7 @@ class OfframpReplica:
         config = LiveConfig.parse(user_config)
         service = self._service
         service.policies.replace(config)
+        service.oversight.ledger.reset()
         logger.info(
             "the default policy is now %s; presets of the operator: %s",
             service.policies.default,

@@ -44,6 +44,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     )
 }
 
+SteeredRequest = (
+    schemas.CaptionRequest | schemas.EntailmentRequest | schemas.EmbedRequest | schemas.TagsRequest
+)
 DecodedAnswer = schemas.CaptionAnswer | schemas.EntailmentAnswer
 
 
@@ -84,7 +87,7 @@ class ModelRoutes:
     async def caption(self, request: Request) -> Response:
         """Describes a photo, and tells which layers ran for each token."""
         upload = await read_upload(request, schemas.CaptionRequest, self._max_upload_bytes)
-        policy = self._service.policies.choose(upload.fields.policy, "caption")
+        policy = self._choose(upload.fields, "caption")
         question = await self._service.question(
             "caption",
             upload.photo,
@@ -97,7 +100,7 @@ class ModelRoutes:
         """Judges whether a photo entails a sentence."""
         upload = await read_upload(request, schemas.EntailmentRequest, self._max_upload_bytes)
         fields = upload.fields
-        policy = self._service.policies.choose(fields.policy, "entailment")
+        policy = self._choose(fields, "entailment")
         question = await self._service.question(
             "entailment", upload.photo, fields.hypothesis, fields.premise
         )
@@ -107,7 +110,7 @@ class ModelRoutes:
         """Answers the same question under several policies, side by side."""
         upload = await read_upload(request, schemas.CompareRequest, self._max_upload_bytes)
         fields = upload.fields
-        choose = self._service.policies.choose
+        choose = self._service.policies.choose  # what is compared is what was named
         policies = [choose(choice, fields.task) for choice in fields.policies]
         question = await self._service.question(
             fields.task, upload.photo, fields.hypothesis, fields.premise
@@ -118,7 +121,7 @@ class ModelRoutes:
     async def embed(self, request: Request) -> Response:
         """The unit vector of a photo or of a sentence, comparable with any other of this model."""
         upload = await read_upload(request, schemas.EmbedRequest, self._max_upload_bytes)
-        policy = self._service.policies.choose(upload.fields.policy, EMBEDDING_TASK)
+        policy = self._choose(upload.fields, EMBEDDING_TASK)
         question = await self._service.embedding_question(upload.photo_or_none, upload.fields.text)
         ask = _ask(self._service, request, question, policy)
         served = await while_connected(request, ask)
@@ -128,11 +131,14 @@ class ModelRoutes:
     async def tags(self, request: Request) -> Response:
         """Words for what a photo shows, and after how many layers they were there."""
         upload = await read_upload(request, schemas.TagsRequest, self._max_upload_bytes)
-        policy = self._service.policies.choose(upload.fields.policy, TAGS_TASK)
+        policy = self._choose(upload.fields, TAGS_TASK)
         question = await self._service.tags_question(upload.photo)
         ask = _ask(self._service, request, question, policy)
         served = await while_connected(request, ask)
         return as_json(_tags(served.content, _common(self._service, request, served)))
+
+    def _choose(self, fields: SteeredRequest, task: str) -> ChosenPolicy:
+        return self._service.oversight.steering.choose(fields.policy, task, fields.min_quality)
 
     async def model(self) -> Response:
         """Which weights answer, and what they take."""
@@ -162,7 +168,7 @@ async def _ask(
 ) -> ServedAnswer:
     cache_use = read_cache_control(request.headers.get("cache-control", ""))
     served = await service.answer(question, policy, cache_use, follow)
-    context_of(request).note_answer(policy.name, served.cache, served.content.trace)
+    context_of(request).note_answer(served.policy.name, served.cache, served.content.trace)
     return served
 
 

@@ -60,6 +60,7 @@ async def _health(service: Service) -> schemas.HealthReport:
         warnings.append(f"the result cache ({cache.name}) does not answer: nothing is reused")
     if engine.num_waiting >= service.settings.queue_limit:
         warnings.append("the queue is full")
+    warnings += service.oversight.ledger.warnings()
     is_degraded = bool(warnings)
     if cache.name == "memory" and service.settings.embedded_cache:
         warnings.append("no shared cache: results are kept in this replica's memory")

@@ -33,14 +33,22 @@ class ChosenPolicy:
     Attributes:
         name: Of the preset; None when the request spelled its rules out.
         exits: The policies per site.
+        asked: The preset that was asked for, where this one is in its place.
+        reason: Why it is.
+        preferred: What was asked, where an answer of it that is there already is welcome.
     """
 
     name: str | None
     exits: ExitConfig
+    asked: str | None = None
+    reason: schemas.MoveReason | None = None
+    preferred: "ChosenPolicy | None" = None
 
     def as_wire(self) -> schemas.PolicyInForce:
         """How the answer names it."""
-        return schemas.PolicyInForce(name=self.name, rules=to_rules(self.exits))
+        return schemas.PolicyInForce(
+            name=self.name, rules=to_rules(self.exits), asked=self.asked, reason=self.reason
+        )
 
 
 class PolicyBook:

@@ -9,7 +9,13 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from serve.preset_order import RankedPreset
 from serve.rules import ExitRules, PolicyChoice, WireModel
+
+_MIN_QUALITY = Field(
+    default=None,
+    description="Cheapest preset that is accepted under load; goes with a preset or the default.",
+)
 
 
 class CaptionRequest(WireModel):
@@ -22,6 +28,7 @@ class CaptionRequest(WireModel):
         default=None,
         description="Preset name or explicit rules; the service's default when absent.",
     )
+    min_quality: RankedPreset | None = _MIN_QUALITY
     max_new_tokens: int | None = Field(default=None, ge=1, le=512)
     num_beams: int = Field(
         default=1, ge=1, le=8, description="Beams of the search; 1 is greedy decoding."
@@ -43,6 +50,7 @@ class EntailmentRequest(WireModel):
         default=False,
         description="True: tokens as server-sent events while they are decided, then the answer.",
     )
+    min_quality: RankedPreset | None = _MIN_QUALITY
 
 
 class EmbedRequest(WireModel):
@@ -51,6 +59,7 @@ class EmbedRequest(WireModel):
     image: str | None = Field(default=None, description="Data URL or plain base64 of the photo.")
     text: str | None = Field(default=None, description="A sentence about what a photo may show.")
     policy: PolicyChoice | None = None
+    min_quality: RankedPreset | None = _MIN_QUALITY
 
     @model_validator(mode="after")
     def _one_is_given(self) -> Self:
@@ -67,6 +76,7 @@ class TagsRequest(WireModel):
     policy: PolicyChoice | None = Field(
         default=None, description="Of its rules the one for the image holds."
     )
+    min_quality: RankedPreset | None = _MIN_QUALITY
 
 
 def _default_policies() -> list[PolicyChoice]:
@@ -161,11 +171,21 @@ class ModelName(WireModel):
     hash: str
 
 
+# Why another preset is in force than was asked for: the queue was long and the request allows a
+# cheaper one, or audits found the preset to agree too little with full depth.
+MoveReason = Literal["load", "audit"]
+
+
 class PolicyInForce(WireModel):
-    """The exits that were applied: the preset's name (null when spelled out) and its rules."""
+    """The exits that were applied: the preset's name (null when spelled out) and its rules.
+
+    ``asked`` is the preset asked for, where another one is in force for the ``reason``.
+    """
 
     name: str | None
     rules: ExitRules
+    asked: str | None = None
+    reason: MoveReason | None = None
 
 
 class AnswerBase(WireModel):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from PIL import Image
 
@@ -18,6 +18,7 @@ from model_core.config import ExitConfig, TaskConfig
 from model_core.preprocessing import decode_photo
 from model_core.request import EMBEDDING_TASK, TAGS_TASK
 from serve import questions, schemas
+from serve.audit import AuditSource
 from serve.cache import CachedAnswer, KeyParts, ResultCache, cache_key, hash_pixels, normalise_text
 from serve.cache_control import FREE_USE, CacheUse
 from serve.cache_metrics import CacheEvent, watch_cache
@@ -27,6 +28,7 @@ from serve.engine_observer import Timeline
 from serve.errors import DeadlineExceededError, InvalidInputError
 from serve.flight import SingleFlight
 from serve.metrics import ServiceMetrics
+from serve.oversight import Oversight
 from serve.policy_book import ChosenPolicy, PolicyBook
 from serve.questions import DecodedQuestion, EmbeddingQuestion, Photo, Question, TagsQuestion
 from serve.rate_limit import RateLimiter
@@ -118,6 +120,8 @@ class Service:
             self.info.first_exit_depth,
         )
         self.drain = Drain()
+        source = AuditSource(engine, self._prepare)
+        self.oversight = Oversight(settings, source, self.policies, self.metrics.registry)
         self._predictor = predictor
         self._flights: SingleFlight[Shared] = SingleFlight()
         self._replicas = ReplicaFlight(cache)
@@ -188,7 +192,7 @@ class Service:
 
         Args:
             question: From ``question``.
-            policy: From ``policies.choose``.
+            policy: From ``oversight.steering.choose``.
             cache_use: What the request may do with the cache.
             follow: Is given the feed of the answer's tokens when it is being computed here.
 
@@ -204,7 +208,10 @@ class Service:
             raise DeadlineExceededError(
                 f"no answer within {limit_s:g} s; try again later"
             ) from None
-        self.metrics.count_answer(question.task, policy.name, served.cache, served.content.trace)
+        preset = served.policy.name
+        self.metrics.count_answer(question.task, preset, served.cache, served.content.trace)
+        if served.cache in ("miss", "off"):
+            self.oversight.auditor.consider(question, served.policy, served.content)
         return served
 
     def warm_up(self, timeout_s: float = 120.0) -> None:
@@ -235,6 +242,7 @@ class Service:
 
     async def aclose(self) -> None:
         """Stops the engine and the cache; what was admitted is finished first."""
+        await self.oversight.auditor.aclose()
         await asyncio.to_thread(self.engine.close, self.settings.drain_timeout_s)
         self._workers.shutdown(wait=False, cancel_futures=True)
         await self.cache.aclose()
@@ -245,6 +253,12 @@ class Service:
     async def _answer(
         self, question: Question, policy: ChosenPolicy, cache_use: CacheUse, follow: Follow
     ) -> ServedAnswer:
+        if policy.preferred is not None and cache_use.may_read:
+            kept = await self.cache.get(
+                cache_key(self._key_parts(question, policy.preferred.exits))
+            )
+            if kept is not None:
+                return ServedAnswer(kept, "hit", policy.preferred)
         key = cache_key(self._key_parts(question, policy.exits))
         kept = await self.cache.get(key) if cache_use.may_read else None
         if kept is not None:
@@ -280,13 +294,16 @@ class Service:
     async def _compute(
         self, question: Question, exits: ExitConfig, feed: TokenFeed
     ) -> CachedAnswer:
-        request = await self._in_worker(lambda: question.prepare(self._predictor, exits))
+        request = await self._prepare(question, exits)
         timeline = Timeline()
         on_event = feed.add if question.has_early_tokens else None
         future = self.engine.submit(request, on_event, timeline=timeline)
         content = CachedAnswer.from_answer(await asyncio.wrap_future(future))
         self.tracing.note_computed(timeline, content.trace)
         return content
+
+    async def _prepare(self, question: Question, exits: ExitConfig) -> Any:
+        return await self._in_worker(lambda: question.prepare(self._predictor, exits))
 
     def _key_parts(self, question: Question, exits: ExitConfig) -> KeyParts:
         return KeyParts(

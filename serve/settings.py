@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from model_core.config import describe_validation_error, preset_names
 from model_core.errors import ConfigError
+from serve.preset_order import RankedPreset
 
 
 class ServeSettings(BaseSettings):
@@ -51,6 +52,25 @@ class ServeSettings(BaseSettings):
         default=15.0, gt=0, le=3600, description="For a body to arrive, before that time begins."
     )
     default_policy: str = "balanced"
+
+    governor: bool = Field(
+        default=False, description="Cheaper presets under load, for requests that allow them."
+    )
+    default_min_quality: RankedPreset | None = Field(
+        default=None, description="For requests that name neither policy nor min_quality."
+    )
+    governor_high_delay_s: float = Field(default=0.25, gt=0, le=3600)
+    governor_low_delay_s: float = Field(default=0.05, gt=0, le=3600)
+    governor_raise_every_s: float = Field(default=0.5, gt=0, le=3600)
+    governor_lower_after_s: float = Field(default=5.0, gt=0, le=3600)
+
+    audit_fraction: float = Field(
+        default=0.0, ge=0, le=1, description="Share of early answers recomputed at full depth."
+    )
+    audit_window: int = Field(default=400, ge=1, le=100_000)
+    audit_min_count: int = Field(default=50, ge=1, le=100_000)
+    audit_caption_floor: float = Field(default=0.7, ge=0, le=1)
+    audit_label_floor: float = Field(default=0.8, ge=0, le=1)
 
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=1, le=65535)
@@ -112,6 +132,20 @@ class ServeSettings(BaseSettings):
         if value not in preset_names():
             raise ValueError(f"unknown policy; use one of {', '.join(preset_names())}")
         return value
+
+    @model_validator(mode="after")
+    def _limits_are_in_order(self) -> Self:
+        if self.governor_low_delay_s >= self.governor_high_delay_s:
+            raise ValueError(
+                f"governor_low_delay_s ({self.governor_low_delay_s:g}) must be below "
+                f"governor_high_delay_s ({self.governor_high_delay_s:g})"
+            )
+        if self.audit_min_count > self.audit_window:
+            raise ValueError(
+                f"audit_min_count ({self.audit_min_count}) must not be above audit_window "
+                f"({self.audit_window})"
+            )
+        return self
 
     @classmethod
     def resolve(
