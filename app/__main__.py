@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -62,11 +63,16 @@ def run_page(settings: AppSettings, folder: Path, stop: threading.Event) -> int:
     from app.photos import copy_examples
     from app.ui import build_ui
 
+    if settings.mcp and find_spec("mcp") is None:
+        print("OFFRAMP_MCP needs the package mcp: pip install 'offramp[mcp]'", file=sys.stderr)
+        return 1
     key = settings.api_key.get_secret_value() if settings.api_key else None
     with Client(settings.service_url, key, settings.request_timeout_s) as client:
         page = build_ui(client, copy_examples(folder / "examples"))
         try:
-            address = launch_page(page, settings.host, settings.port, settings.max_upload_mib)
+            address = launch_page(
+                page, settings.host, settings.port, settings.max_upload_mib, settings.mcp
+            )
         except OSError:
             print(
                 f"the page cannot listen on {settings.host} port {settings.port}: the port is "

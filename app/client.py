@@ -167,6 +167,10 @@ class Client:
         """How the service is."""
         return self._get("/healthz", HealthReport)
 
+    def metrics(self) -> str:
+        """The service's Prometheus text."""
+        return self._answered(self._http.build_request("GET", "/metrics")).text
+
     def _get(self, path: str, answer_type: type[Answer]) -> Answer:
         return self._send(self._http.build_request("GET", path), answer_type)
 
@@ -189,6 +193,9 @@ class Client:
             raise self.connection.failure(error) from error
 
     def _send(self, request: httpx.Request, answer_type: type[Answer]) -> Answer:
+        return parse_answer(self._answered(request), answer_type)
+
+    def _answered(self, request: httpx.Request) -> httpx.Response:
         try:
             response = self._http.send(request)
         except httpx.HTTPError as error:
@@ -196,4 +203,4 @@ class Client:
             raise self.connection.failure(error) from error
         if not response.is_success:
             raise refusal(response)
-        return parse_answer(response, answer_type)
+        return response

@@ -1,50 +1,98 @@
-"""Answers to the same input, side by side, as HTML: same words or not, and which differ.
+"""Settings side by side, as HTML: same words or not, which differ, and how far each is.
 
-Pure, like ``pictures``, whose parts it uses. The first answer is what the others are compared with.
+Pure, like ``pictures``, whose parts it uses. The first lane is what the others are compared with.
 """
 
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 from html import escape
 
-from app.pictures import answer_parts_html, layers_html, legend_html, savings_html
+from app.lanes import Lane
+from app.pictures import (
+    WAITING,
+    answer_parts_html,
+    arriving_words_html,
+    error_html,
+    layers_html,
+    legend_html,
+    savings_html,
+)
 from app.state import Shown
 from serve.schemas import TokenTrace
 
 
-def comparison_html(answers: Sequence[Shown], is_same: Sequence[bool]) -> str:
-    """One card per answer, then the legend they share."""
-    first = answers[0]
-    cards = "".join(
-        card_html(answer, first, same) for answer, same in zip(answers, is_same, strict=True)
-    )
-    return f'<div class="off-compare">{cards}</div>{legend_html()}'
+def comparison_html(lanes: Sequence[Lane], num_layers: int) -> str:
+    """The agreement in a sentence, one card per lane, then the legend they share.
 
-
-def card_html(answer: Shown, first: Shown, is_same: bool) -> str:
-    """One setting: its words with the changed ones marked, its exits, what it saved."""
-    tokens, reference = answer.trace.decoder.tokens, first.trace.decoder.tokens
-    changed = frozenset() if is_same else changed_words(reference, tokens)
+    Args:
+        lanes: Under way or finished.
+        num_layers: Layers of the decoder, for the colours of words that arrive.
+    """
+    cards = "".join(card_html(lane, lanes[0], num_layers) for lane in lanes)
     return (
-        f'<article aria-label="{escape(setting_name(answer), quote=True)}">'
-        f"<h3>{escape(setting_name(answer))}</h3>{verdict_html(answer, first, is_same)}"
-        f"{answer_parts_html(answer, changed)}"
-        f'<div class="off-picture">{layers_html(answer.trace, is_linked=False)}</div>'
-        f'<div class="off-meters">{savings_html(answer.trace.cost)}</div></article>'
+        f'<p class="off-agreement" role="status">{escape(agreement_words(lanes))}</p>'
+        f'<div class="off-compare">{cards}</div>{legend_html()}'
     )
 
 
-def verdict_html(answer: Shown, first: Shown, is_same: bool) -> str:
-    """Whether the answer is the first one's."""
-    if answer is first:
-        return '<span class="off-verdict">the reference</span>'
-    words = "= same answer as" if is_same else "≠ another answer than"
-    return f'<span class="off-verdict">{words} {escape(setting_name(first))}</span>'
+def agreement_words(lanes: Sequence[Lane]) -> str:
+    """How many of the other settings give the reference's answer."""
+    num_finished = sum(lane.is_finished for lane in lanes)
+    if num_finished < len(lanes):
+        return f"{num_finished} of {len(lanes)} settings have answered."
+    reference, others = lanes[0], lanes[1:]
+    answered = [lane.shown for lane in others if lane.shown]
+    if reference.shown is None or not answered:
+        return "There is nothing to compare: too few settings have answered."
+    same = sum(is_same_answer(reference.shown, shown) for shown in answered)
+    return (
+        f"{same} of {len(answered)} other settings give the same answer as "
+        f"{reference.setting.name}."
+    )
 
 
-def setting_name(answer: Shown) -> str:
-    """The preset's name, or that the thresholds are the visitor's own."""
-    return (answer.policy.name if answer.policy else None) or "own thresholds"
+def is_same_answer(first: Shown, second: Shown) -> bool:
+    """True when two answers say the same."""
+    return first.headline == second.headline
+
+
+def card_html(lane: Lane, reference: Lane, num_layers: int) -> str:
+    """One setting: its words with the changed ones marked, its exits, what it saved."""
+    name = escape(lane.setting.name, quote=True)
+    if lane.error:
+        body = error_html(lane.error.message, lane.error.request_id)
+    elif lane.shown:
+        body = answer_body_html(lane.shown, lane, reference)
+    elif lane.words:
+        body = arriving_words_html(lane.words, num_layers)
+    else:
+        body = WAITING
+    return f'<article aria-label="{name}"><h3>{name}</h3>{body}</article>'
+
+
+def answer_body_html(shown: Shown, lane: Lane, reference: Lane) -> str:
+    """A finished lane."""
+    changed: frozenset[int] = frozenset()
+    if reference.shown and lane is not reference and not is_same_answer(reference.shown, shown):
+        changed = changed_words(reference.shown.trace.decoder.tokens, shown.trace.decoder.tokens)
+    return (
+        f"{verdict_html(lane, reference)}{answer_parts_html(shown, changed)}"
+        f'<div class="off-picture">{layers_html(shown.trace, is_linked=False)}</div>'
+        f'<div class="off-meters">{savings_html(shown.trace.cost)}</div>'
+    )
+
+
+def verdict_html(lane: Lane, reference: Lane) -> str:
+    """Whether the answer is the reference's."""
+    if lane is reference:
+        words = "the reference"
+    elif reference.shown is None or lane.shown is None:
+        words = "nothing to compare it with yet"
+    elif is_same_answer(reference.shown, lane.shown):
+        words = f"= same answer as {reference.setting.name}"
+    else:
+        words = f"≠ another answer than {reference.setting.name}"
+    return f'<span class="off-verdict">{escape(words)}</span>'
 
 
 def changed_words(reference: Sequence[TokenTrace], words: Sequence[TokenTrace]) -> frozenset[int]:

@@ -17,7 +17,7 @@ from app.errors import InputError, ServiceError
 from app.followers import Follower
 from app.presets import first_clause, presets_html, presets_of
 from serve.rules import ExitRules, PolicyChoice
-from serve.schemas import PoliciesReport
+from serve.schemas import CaptionRequest, PoliciesReport
 
 OWN = "own thresholds"
 TAGS_TASK = "tags"
@@ -30,6 +30,7 @@ MAX_DEPTH_SHOWN = 24
 FIRST_THRESHOLD = 0.9
 FIRST_LAYER_COUNT = 3
 MAX_LOOKAHEAD = 16
+BEAMS = CaptionRequest.model_json_schema()["properties"]["num_beams"]
 
 Choices = list[tuple[str, str]]
 
@@ -131,6 +132,18 @@ def build_own_controls(report: PoliciesReport | None, task: str) -> list[gr.comp
         )
         controls += [kind, value]
     return [*controls, build_catch_up(), build_lookahead()]
+
+
+def build_beams() -> gr.Slider:
+    """How many sentences a caption's search keeps."""
+    return gr.Slider(
+        BEAMS["minimum"],
+        BEAMS["maximum"],
+        value=BEAMS["default"],
+        step=1,
+        label="beams",
+        info="1: the likeliest word at each step. More: a search among so many sentences",
+    )
 
 
 def build_catch_up() -> gr.Radio:

@@ -5,7 +5,9 @@ import gradio as gr
 from app.theme import CSS, build_theme
 
 
-def launch_page(page: gr.Blocks, host: str, port: int | None, max_upload_mib: int) -> str:
+def launch_page(
+    page: gr.Blocks, host: str, port: int | None, max_upload_mib: int, has_mcp: bool = False
+) -> str:
     """Serve ``page`` from a thread and return its address.
 
     Args:
@@ -13,6 +15,7 @@ def launch_page(page: gr.Blocks, host: str, port: int | None, max_upload_mib: in
         host: Address to listen on.
         port: Port; None takes a free one.
         max_upload_mib: Largest file a visitor may send.
+        has_mcp: Whether the page's public calls are MCP tools, too.
 
     Raises:
         OSError: The port is taken.
@@ -28,5 +31,6 @@ def launch_page(page: gr.Blocks, host: str, port: int | None, max_upload_mib: in
         css=CSS,
         max_file_size=f"{max_upload_mib}mb",
         footer_links=["api"],
+        mcp_server=has_mcp,
     )
     return address

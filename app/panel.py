@@ -6,7 +6,7 @@ show is held per session in ``gr.State``.
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -16,6 +16,8 @@ import gradio as gr
 import plotly.graph_objects as go
 
 from app import pictures
+from app.asking import Words
+from app.client import Client
 from app.errors import InputError, PageError
 from app.exits import default_site, score_curve, score_sites
 from app.plots import score_figure
@@ -39,11 +41,11 @@ class PanelValues(NamedTuple):
 
     answer: str
     details: Any
-    picture: str
-    cost: str
+    picture: Any
+    cost: Any
     site: Any
-    why: str
-    plot: go.Figure | None
+    why: Any
+    plot: Any
     save: str
     shown: Shown | None
 
@@ -86,10 +88,11 @@ def build_panel(task: str, invitation: str) -> Panel:
     with gr.Column(visible=False) as details:
         picture = gr.HTML(apply_default_css=False, js_on_load=PICTURE_JS, elem_id=f"{task}-picture")
         cost = gr.HTML(apply_default_css=False, elem_id=f"{task}-cost")
-        gr.Markdown("### Why did it stop there?")
-        site = gr.Dropdown([], label="Show the score of", elem_id=f"{task}-site")
-        why = gr.HTML(apply_default_css=False, elem_id=f"{task}-why")
-        plot = gr.Plot(show_label=False, elem_id=f"{task}-score")
+        with gr.Column(elem_id=f"{task}-explain"):
+            gr.Markdown("### Why did it stop there?")
+            site = gr.Dropdown([], label="Show the score of", elem_id=f"{task}-site")
+            why = gr.HTML(apply_default_css=False, elem_id=f"{task}-why")
+            plot = gr.Plot(show_label=False, elem_id=f"{task}-score")
     with gr.Row(equal_height=True):
         save = gr.HTML(apply_default_css=False)
         trace_file = gr.UploadButton(
@@ -157,6 +160,39 @@ def show_error(message: str, request_id: str | None = None) -> PanelValues:
 def guarded(answer: Callable[[], Shown]) -> PanelValues:
     """The panel for an answer, or for what failed."""
     return run_event(lambda: show_answer(answer()), show_error)
+
+
+def show_arriving(
+    client: Client, ask: Callable[[], Iterator[Words | Shown]]
+) -> Iterator[PanelValues]:
+    """The panel again and again: waiting, words as they arrive, the answer or what failed.
+
+    Args:
+        client: Says how many layers there are, for the colours of the words.
+        ask: Starts the question.
+    """
+    try:
+        yield show_words((), 1)
+        parts, num_layers = ask(), client.model().num_decoder_layers
+        for part in parts:
+            yield show_answer(part) if isinstance(part, Shown) else show_words(part, num_layers)
+    except Exception as error:  # noqa: BLE001 - the border of a UI event
+        yield show_error(*sentence_of(error))
+
+
+def show_words(words: Words, num_layers: int) -> PanelValues:
+    """The panel while the answer is under way; nothing of an older one stays."""
+    return PanelValues(
+        answer=pictures.arriving_html(words, num_layers),
+        details=gr.update(visible=False) if not words else gr.skip(),
+        picture=gr.skip(),
+        cost=gr.skip(),
+        site=gr.skip(),
+        why=gr.skip(),
+        plot=gr.skip(),
+        save="",
+        shown=None,
+    )
 
 
 def run_event(

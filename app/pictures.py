@@ -7,6 +7,7 @@ text that came from outside is escaped here. The classes are styled in ``theme``
 
 from html import escape
 
+from app.asking import Words
 from app.exits import (
     TOKEN_SITE,
     CellState,
@@ -28,6 +29,16 @@ CSS_CLASSES = {
     CellState.CAUGHT_UP: "off-caught-up",
     CellState.NEVER: "off-never",
 }
+WAITING = '<p class="off-headline off-waiting" role="status">computing …</p>'
+COST_NOTES = (
+    "<dl><dt>Layers</dt><dd>The steps of the model, one after the other; a full run does all of "
+    "them. Counted as in the MuE paper: mean of the two encoder depths plus mean depth of the "
+    "words.</dd><dt>FLOPs</dt><dd>Multiplications and additions, catching up included; a GFLOP is "
+    "a thousand million of them.</dd><dt>Milliseconds</dt><dd>Measured on the machine of the "
+    "service. <i>preprocess</i>: reading the photo. <i>stem</i>: the first look at it, which "
+    "nothing can skip. <i>encode</i>: layers of photo and text. <i>decode</i>: layers of the "
+    "words.</dd></dl>"
+)
 CACHE_WORDS = {
     "miss": "computed now",
     "hit": "from the result cache",
@@ -62,6 +73,27 @@ def words_html(decoder: DecoderTrace, changed: frozenset[int] = frozenset()) -> 
             f"{sr(f', {hint}' + (', differs' if mark else ''))}</span>"
         )
     return " ".join(chips)
+
+
+def arriving_html(words: Words, num_layers: int) -> str:
+    """An answer under way."""
+    body = arriving_words_html(words, num_layers) if words else WAITING
+    return f'<section class="off-answer" aria-label="Answer" aria-busy="true">{body}</section>'
+
+
+def arriving_words_html(words: Words, num_layers: int) -> str:
+    """Words that have arrived so far, coloured by depth like those of an answer."""
+    chips = " ".join(
+        f'<span class="off-word" style="{style(depth_swatch(word.depth, num_layers))}">'
+        f"{escape(word.text.strip())}<sub>{word.depth}</sub></span>"
+        for word in words
+        if word.text.strip()
+    )
+    text = escape("".join(word.text for word in words).strip())
+    return (
+        f'<p class="off-headline" aria-live="polite">{text} …</p>'
+        f'<p class="off-words" aria-hidden="true">{chips}</p>'
+    )
 
 
 def facts_html(shown: Shown) -> str:
@@ -181,15 +213,31 @@ def legend_item_html(state: CellState) -> str:
 
 
 def cost_html(shown: Shown) -> str:
-    """Layers and FLOPs saved in words and bars, milliseconds by stage."""
+    """What was saved, first in a sentence; layers and FLOPs as bars, milliseconds by stage."""
     cost = shown.trace.cost
-    note = " Times are those of the run that filled the cache." if shown.cache == "hit" else ""
     return (
         '<section class="off-cost" aria-label="What it cost"><h3>What it cost</h3>'
+        f'<p class="off-why">{escape(cost_words(shown))}</p>'
         f'<div class="off-meters">{savings_html(cost)}</div>{stages_html(cost)}'
-        f'<p class="off-hint">Layers are counted as in MuE: mean of the two encoder depths plus '
-        f"mean depth of the words. FLOPs include catching up.{note}</p></section>"
+        f'<details class="off-about"><summary>What these figures mean</summary>{COST_NOTES}'
+        "</details></section>"
     )
+
+
+def cost_words(shown: Shown) -> str:
+    """The cost in a sentence or two for somebody who is new to it."""
+    cost = shown.trace.cost
+    share = cost.flops / cost.flops_full if cost.flops_full else 1.0
+    words = (
+        f"The model did {100 * share:.0f} % of the arithmetic of a full run, "
+        f"in {total_ms(cost):.0f} ms."
+    )
+    if shown.cache == "hit":
+        return (
+            f"This answer was kept from before and cost next to nothing now. When it was computed: "
+            f"{words}"
+        )
+    return f"{words} What a full run takes on this photo is on the Compare tab."
 
 
 def savings_html(cost: Cost) -> str:

@@ -24,7 +24,13 @@ class AppSettings(BaseSettings):
     api_key: SecretStr | None = Field(
         default=None, description="Sent to the service as a bearer token."
     )
-    max_upload_mib: int = Field(default=10, ge=1, le=1024, description="Largest photo or trace.")
+    max_upload_mib: int = Field(
+        default=24, ge=1, le=1024, description="Largest file a visitor may send."
+    )
+    mcp: bool = Field(
+        default=False,
+        description="Offer the page's calls to assistants as MCP tools at /gradio_api/mcp/.",
+    )
     request_timeout_s: float = Field(
         default=60.0, gt=0, le=3600, description="How long to wait for an answer."
     )

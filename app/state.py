@@ -87,20 +87,18 @@ def load_trace(content: bytes) -> Shown:
         raise InputError(f"This trace is damaged at `{place}`: {first['msg']}.") from error
 
 
-def read_json(content: bytes) -> dict[str, Any]:
-    """The JSON object in ``content``.
+def read_json(content: bytes, limit: int = MAX_TRACE_BYTES, kind: str = "trace") -> dict[str, Any]:
+    """The JSON object in ``content``, which should be a file of some ``kind``.
 
     Raises:
         InputError: Too large, not JSON, or not an object.
     """
-    if len(content) > MAX_TRACE_BYTES:
-        raise InputError(
-            f"This file has {len(content)} bytes; a trace has at most {MAX_TRACE_BYTES}."
-        )
+    if len(content) > limit:
+        raise InputError(f"This file has {len(content)} bytes; a {kind} has at most {limit}.")
     try:
         document = json.loads(content)
-    except ValueError as error:
-        raise InputError("This file is not JSON. Choose a trace saved by this page.") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"This file is not JSON. Choose a {kind} saved by this page.") from error
     if not isinstance(document, dict):
-        raise InputError("This file is JSON, but not a trace saved by this page.")
+        raise InputError(f"This file is JSON, but not a {kind} saved by this page.")
     return document

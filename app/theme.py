@@ -53,7 +53,7 @@ CSS = """
 .off-status b { color: var(--body-text-color); }
 .off-sr { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
   white-space: nowrap; }
-.off-answer, .off-picture, .off-cost, .off-why, .off-compare article {
+.off-answer, .off-picture, .off-cost, .off-compare article {
   background: var(--block-background-fill); border: 1px solid var(--border-color-primary);
   border-radius: 12px; padding: 20px 24px; }
 [class^=off-] { box-sizing: border-box; }
@@ -129,7 +129,26 @@ CSS = """
 .off-about dt { font-weight: 650; margin-top: 8px; }
 .off-about dd { margin: 0; color: var(--body-text-color-subdued); }
 .off-about dd b { color: var(--body-text-color); font-weight: 600; }
-.off-why { margin: 0; font-size: 1rem; }
+.off-why { margin: 0 0 8px; font-size: 1rem; }
+.off-waiting { color: var(--body-text-color-subdued); }
+.off-answer { min-height: 190px; }
+.off-agreement { font-weight: 600; margin: 0 0 12px; font-size: 1.05rem; }
+.off-diff { border-collapse: collapse; width: 100%; font-size: .9rem; margin: 6px 0 14px; }
+.off-diff caption { text-align: left; font-weight: 650; padding: 6px 0; }
+.off-diff th, .off-diff td { text-align: left; padding: 4px 10px 4px 0; vertical-align: top;
+  border: 0; border-bottom: 1px solid var(--border-color-primary); font-weight: 400;
+  overflow-wrap: anywhere; }
+.off-diff thead th, .off-diff tbody th { color: var(--body-text-color-subdued); min-width: 110px; }
+.off-differs td { font-weight: 650; text-decoration: underline; text-underline-offset: 3px; }
+.off-service { display: grid; gap: 16px;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); }
+.off-service > * { min-width: 0; }
+.off-tiles { display: grid; gap: 10px 24px; margin: 0;
+  grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); }
+.off-tiles dt { color: var(--body-text-color-subdued); font-size: .85rem; }
+.off-tiles dd { margin: 0; overflow-wrap: anywhere; }
+.off-tiles dd b { font-size: 1.15rem; }
+.off-tiles dd span { color: var(--body-text-color-subdued); font-size: .85rem; }
 .off-save { text-decoration: underline; color: var(--body-text-color); }
 .off-empty { border: 2px dashed var(--border-color-primary); border-radius: 12px;
   padding: 56px 24px; text-align: center; color: var(--body-text-color-subdued); }
@@ -137,8 +156,7 @@ CSS = """
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); }
 .off-compare article { padding: 18px 20px; min-width: 0; }
 .off-compare h3 { margin: 0 0 8px; font-size: 1.05rem; font-weight: 650; }
-.off-compare [class^=off-] { box-sizing: border-box; }
-.off-headline { font-size: 1.3rem; margin-bottom: 10px; }
+.off-compare .off-headline { font-size: 1.3rem; margin-bottom: 10px; }
 .off-compare .off-picture { border: 0; padding: 0; background: none; }
 .off-verdict { display: inline-block; font-size: .85rem; font-weight: 600; padding: 2px 10px;
   border-radius: 999px; border: 1px solid var(--border-color-primary); margin: 0 0 10px; }
@@ -165,8 +183,7 @@ CSS = """
 .off-files { display: flex; flex-wrap: wrap; gap: 6px 20px; }
 .js-plotly-plot text:not(.bartext) { fill: var(--body-text-color) !important; }
 @media (max-width: 600px) {
-  .off-answer, .off-picture, .off-cost, .off-why { padding: 14px; }
-  [class^=off-] { box-sizing: border-box; }
-.off-headline { font-size: 1.35rem; }
+  .off-answer, .off-picture, .off-cost { padding: 14px; }
+  .off-headline { font-size: 1.35rem; }
 }
 """

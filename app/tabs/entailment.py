@@ -1,21 +1,20 @@
 """The Entailment tab: does the photo show what a sentence says?"""
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from app.asking import Words, ask_label
 from app.client import Client
 from app.controls import PolicyControls, build_controls, policy_choice
-from app.panel import build_panel, guarded
+from app.panel import build_panel, show_arriving
 from app.photos import build_photo, read_photo
-from app.state import Shown, shown_from
+from app.state import Shown
 from serve.rules import PolicyChoice
-from serve.schemas import (
-    EntailmentRequest,
-    PoliciesReport,
-)
+from serve.schemas import EntailmentRequest, PoliciesReport
 
 TASK = "entailment"
 
@@ -39,8 +38,8 @@ def build_tab(
     inputs = [photo, hypothesis, premise, *controls.inputs]
     outputs = [probabilities, *panel.outputs]
     judge = partial(judge_sentence, client)
-    button.click(judge, inputs, outputs, api_name="entailment")
-    hypothesis.submit(judge, inputs, outputs, api_visibility="private")
+    for event in (button.click, hypothesis.submit):
+        event(judge, inputs, outputs, api_visibility="private", show_progress="hidden")
     return controls
 
 
@@ -51,30 +50,29 @@ def judge_sentence(
     premise: str,
     preset: str | None,
     *own: Any,
-) -> tuple[Any, ...]:
-    """The label's probabilities, then the panel, for a photo and a sentence."""
-    values = guarded(lambda: ask(client, photo, hypothesis, premise, policy_choice(preset, own)))
-    known = values.shown.probabilities if values.shown else None
-    return gr.update(value=known, visible=known is not None), *values
+) -> Iterator[tuple[Any, ...]]:
+    """The label's probabilities, then the panel, for a photo and a sentence, as they arrive."""
+
+    def ask() -> Iterator[Words | Shown]:
+        policy = policy_choice(preset, own)
+        return ask_label(client, build_request(photo, hypothesis, premise, policy))
+
+    for values in show_arriving(client, ask):
+        known = values.shown.probabilities if values.shown else None
+        yield gr.update(value=known, visible=known is not None), *values
 
 
-def ask(
-    client: Client,
-    photo: str | None,
-    hypothesis: str,
-    premise: str,
-    policy: PolicyChoice | None,
-) -> Shown:
-    """The service's label.
+def build_request(
+    photo: str | None, hypothesis: str, premise: str, policy: PolicyChoice | None
+) -> EntailmentRequest:
+    """What the service is asked.
 
     Raises:
         InputError: There is no photo.
-        ServiceError: The service refused or failed.
     """
-    request = EntailmentRequest(
+    return EntailmentRequest(
         image=read_photo(photo),
         hypothesis=hypothesis,
         premise=premise.strip() or None,
         policy=policy,
     )
-    return shown_from(client.entailment(request))

@@ -1,9 +1,10 @@
 """Canned answers of the service, and clients that never touch the network."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -23,6 +24,7 @@ ROUTES = {
     "/v1/policies": "policies",
     "/healthz": "health",
 }
+METRICS = (CANNED / "metrics.txt").read_text()
 ANSWER = TypeVar("ANSWER", bound=BaseModel)
 Handler = Callable[[httpx.Request], httpx.Response]
 MakeClient = Callable[[Handler], Client]
@@ -33,7 +35,27 @@ def read(name: str, kind: type[ANSWER]) -> ANSWER:
 
 
 def answer_canned(request: httpx.Request) -> httpx.Response:
-    return httpx.Response(200, content=(CANNED / f"{ROUTES[request.url.path]}.json").read_bytes())
+    if request.url.path == "/metrics":
+        return httpx.Response(200, text=METRICS)
+    content = (CANNED / f"{ROUTES[request.url.path]}.json").read_bytes()
+    if request.content and json.loads(request.content).get("stream"):
+        headers = {"content-type": "text/event-stream"}
+        return httpx.Response(200, content=as_events(json.loads(content)), headers=headers)
+    return httpx.Response(200, content=content)
+
+
+def as_events(document: dict[str, Any]) -> bytes:
+    """The stream of an answer: a word at a time, then the whole."""
+    words = document["trace"]["decoder"]["tokens"]
+    tokens = [
+        {"text": f"{' ' if index else ''}{word['text']}", "depth": word["depth"]}
+        for index, word in enumerate(words)
+    ]
+    events = [("token", {"tokens": [token]}) for token in tokens]
+    return b"".join(
+        f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
+        for name, data in [*events, ("answer", document)]
+    )
 
 
 @pytest.fixture

@@ -1,11 +1,18 @@
-"""Side by side: which words differ, and what is said of it."""
+"""Lanes side by side: what is the same, what differs, and what is still under way."""
 
-from app.comparison import changed_words, comparison_html
+from app.asking import Word
+from app.comparison import agreement_words, changed_words, comparison_html
+from app.errors import ServiceError
+from app.lanes import Lane
+from app.setting import Setting
 from app.state import shown_from
 from serve.schemas import CaptionAnswer
 
+WORDS = (Word("a", 2), Word(" cat", 5))
+FULL, BALANCED = Setting(policy="full"), Setting(policy="balanced", num_beams=3)
 
-def test_only_words_the_reference_lacks_are_marked(
+
+def test_words_that_the_reference_lacks_are_the_changed_ones(
     caption_answer: CaptionAnswer, full_answer: CaptionAnswer
 ) -> None:
     reference = full_answer.trace.decoder.tokens  # a brown cat looks at the camera
@@ -15,18 +22,43 @@ def test_only_words_the_reference_lacks_are_marked(
     assert changed_words(words, words) == frozenset()
 
 
-def test_cards_say_what_they_are_compared_with(
+def test_finished_lanes_say_what_they_are_compared_with(
     caption_answer: CaptionAnswer, full_answer: CaptionAnswer
 ) -> None:
-    html = comparison_html([shown_from(full_answer), shown_from(caption_answer)], [True, False])
+    lanes = [
+        Lane(FULL, shown=shown_from(full_answer)),
+        Lane(BALANCED, shown=shown_from(caption_answer)),
+    ]
+    html = comparison_html(lanes, 6)
     assert html.count("<article") == 2
     assert "the reference" in html
     assert "≠ another answer than full" in html
     assert html.count("off-changed") == 1
+    assert "0 of 1 other settings give the same answer as full." in html
 
 
 def test_same_answer_is_said_to_be_the_same(full_answer: CaptionAnswer) -> None:
-    again = full_answer.model_copy(update={"request_id": "req-again"})
-    html = comparison_html([shown_from(full_answer), shown_from(again)], [True, True])
+    lanes = [Lane(each, shown=shown_from(full_answer)) for each in (FULL, BALANCED)]
+    html = comparison_html(lanes, 6)
     assert "= same answer as full" in html
     assert "off-changed" not in html
+
+
+def test_lane_under_way_shows_the_words_that_have_arrived(full_answer: CaptionAnswer) -> None:
+    lanes = [Lane(FULL), Lane(BALANCED, words=WORDS)]
+    html = comparison_html(lanes, 6)
+    assert "computing …" in html
+    assert "a cat …" in html
+    assert "cat<sub>5</sub>" in html
+    assert agreement_words(lanes) == "0 of 2 settings have answered."
+
+
+def test_failed_lane_leaves_the_others_alone(full_answer: CaptionAnswer) -> None:
+    lanes = [
+        Lane(FULL, shown=shown_from(full_answer)),
+        Lane(BALANCED, error=ServiceError("The queue is full.", "req-7")),
+    ]
+    html = comparison_html(lanes, 6)
+    assert "The queue is full." in html
+    assert "req-7" in html
+    assert "too few settings have answered" in html

@@ -56,7 +56,7 @@ def test_cost_is_given_in_words(caption_answer: CaptionAnswer, full_answer: Capt
     assert "1.31 of 2.24 GFLOP" in html
     assert "stem <b>27.4 ms</b>" in html
     assert "filled the cache" not in html
-    assert "filled the cache" in cost_html(shown_from(full_answer))
+    assert "kept from before" in cost_html(shown_from(full_answer))
 
 
 def test_running_more_than_full_depth_is_not_called_a_saving() -> None:

@@ -7,9 +7,9 @@ never closes them.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
+import httpx
 from gradio_client import Client as PageClient
 from gradio_client import handle_file
 
@@ -28,19 +28,29 @@ def launched(page: gr.Blocks) -> Iterator[str]:
         page.close(verbose=False)
 
 
-async def test_page_answers_a_caption_request(
-    client: Client, tmp_path: Path, own_values: tuple[Any, ...]
-) -> None:
-    photo = copy_examples(tmp_path)[0]
+async def test_programs_ask_for_a_caption_and_a_comparison(client: Client, tmp_path: Path) -> None:
+    photo = handle_file(str(copy_examples(tmp_path)[0]))
     with launched(build_ui(client)) as address:
         visitor = PageClient(address, verbose=False)
-        answer, *_ = visitor.predict(
-            handle_file(str(photo)),
-            "balanced",
-            *("similarity", 0.97, "never", 0.9, "confidence", 0.4, "deferred", 0),
-            api_name="/caption",
-        )
-    assert "a cat looks into the camera" in answer
+        answer = visitor.predict(photo, "balanced", api_name="/caption")
+        compared = visitor.predict(photo, ["full", "balanced"], api_name="/compare")
+        refused = visitor.predict(photo, ["full"], api_name="/compare")
+        judged = visitor.predict(photo, "A cat.", api_name="/entailment")
+    assert answer["caption"] == "a cat looks into the camera"
+    assert compared["is_same"] == [True, False]
+    assert refused["error"] == "1 settings are named; name two to four."
+    assert judged["label"] == "entailment"
+
+
+async def test_program_gets_no_other_file_of_this_machine(client: Client, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(b"secret")
+    with launched(build_ui(client)) as address:
+        body = {"data": [{"path": str(secret)}, "full"]}
+        started = httpx.post(f"{address}gradio_api/call/caption", json=body, timeout=10)
+        event = started.json()["event_id"]
+        said = httpx.get(f"{address}gradio_api/call/caption/{event}", timeout=10).text
+    assert "There is no such upload" in said
 
 
 async def test_page_searches_photos_with_own_thresholds(client: Client, tmp_path: Path) -> None:
@@ -85,6 +95,7 @@ async def test_every_public_event_has_a_name(client: Client) -> None:
         "tags",
         "explore",
         "explore_stop",
+        "service_figures",
         "caption_explain_stop",
         "caption_open_trace",
         "entailment_explain_stop",

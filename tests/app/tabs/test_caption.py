@@ -9,15 +9,24 @@ import httpx
 
 from app.client import Client
 from app.controls import OWN, own_rules
+from app.panel import PanelValues
 from app.tabs.caption import caption_photo
+from tests.app.conftest import answer_canned
 
 MakeClient = Callable[[Callable[[httpx.Request], httpx.Response]], Client]
+
+
+def states(
+    client: Client, photo: str | None, preset: str, own: tuple[Any, ...]
+) -> list[PanelValues]:
+    """Everything the panel shows, one after the other."""
+    return list(caption_photo(client, photo, 1, preset, *own))
 
 
 def test_photo_gives_its_caption_and_picture(
     client: Client, photo: str, own_values: tuple[Any, ...]
 ) -> None:
-    values = caption_photo(client, photo, "balanced", *own_values)
+    values = states(client, photo, "balanced", own_values)[-1]
     assert "a cat looks into the camera" in values.answer
     assert values.details["visible"] is True
     assert values.picture.count("off-cell") > 42
@@ -26,27 +35,38 @@ def test_photo_gives_its_caption_and_picture(
     assert values.shown.request_id == "req-caption"
 
 
+def test_answer_under_way_shows_nothing_of_an_older_one(
+    client: Client, photo: str, own_values: tuple[Any, ...]
+) -> None:
+    waiting = states(client, photo, "balanced", own_values)[0]
+    assert "computing …" in waiting.answer
+    assert waiting.details["visible"] is False
+    assert waiting.shown is None
+
+
 def test_own_thresholds_are_sent_as_rules(
     make_client: MakeClient, photo: str, own_values: tuple[Any, ...]
 ) -> None:
     bodies: list[dict[str, Any]] = []
 
     def remember(request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/v1/caption":
+            return answer_canned(request)
         bodies.append(json.loads(request.content))
         return httpx.Response(503)
 
-    caption_photo(make_client(remember), photo, OWN, *own_values)
+    states(make_client(remember), photo, OWN, own_values)
     assert bodies[0]["policy"] == own_rules(own_values).model_dump(mode="json", exclude_none=True)
     assert base64.b64decode(bodies[0]["image"]) == b"\x89PNG photo"
 
 
 def test_no_photo_gives_a_sentence(client: Client, own_values: tuple[Any, ...]) -> None:
-    assert "There is no photo yet" in caption_photo(client, None, "full", *own_values).answer
+    assert "There is no photo yet" in states(client, None, "full", own_values)[-1].answer
 
 
 def test_service_down_gives_a_sentence(
     down_client: Client, photo: str, own_values: tuple[Any, ...]
 ) -> None:
-    values = caption_photo(down_client, photo, "full", *own_values)
+    values = states(down_client, photo, "full", own_values)[-1]
     assert "does not answer" in values.answer
     assert 'role="alert"' in values.answer

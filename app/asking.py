@@ -1,0 +1,58 @@
+"""Questions to the service as the page asks them: words while they arrive, then the answer."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from app.client import Client
+from app.setting import Plan, Setting
+from app.state import Shown, shown_from
+from serve.schemas import CaptionRequest, EntailmentRequest
+
+
+class Word(NamedTuple):
+    """A word as it arrives: what it adds to the text, and the layers run for it."""
+
+    text: str
+    depth: int
+
+
+# Words decided so far, in order; joined, their texts are the answer's.
+Words = tuple[Word, ...]
+
+
+def ask_caption(client: Client, request: CaptionRequest) -> Iterator[Words | Shown]:
+    """A caption's words so far, again and again while they are decided, then the whole answer.
+
+    Raises:
+        ServiceError: The service refused or failed.
+    """
+    yield shown_from(client.caption(request))
+
+
+def ask_label(client: Client, request: EntailmentRequest) -> Iterator[Words | Shown]:
+    """The word that stands for the label, then the whole answer.
+
+    Raises:
+        ServiceError: The service refused or failed.
+    """
+    yield shown_from(client.entailment(request))
+
+
+def ask_setting(
+    client: Client, plan: Plan, photo: str, setting: Setting
+) -> Iterator[Words | Shown]:
+    """What one setting of a plan gives for a photo in base64.
+
+    Raises:
+        ServiceError: The service refused or failed.
+    """
+    if plan.task == "caption":
+        request = CaptionRequest(image=photo, policy=setting.policy, num_beams=setting.num_beams)
+        return ask_caption(client, request)
+    judged = EntailmentRequest(
+        image=photo,
+        hypothesis=plan.hypothesis,
+        premise=plan.premise.strip() or None,
+        policy=setting.policy,
+    )
+    return ask_label(client, judged)
