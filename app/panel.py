@@ -20,7 +20,10 @@ from app.asking import Words
 from app.client import Client
 from app.errors import InputError, PageError
 from app.exits import default_site, score_curve, score_sites
+from app.links import file_link_html
 from app.plots import score_figure
+from app.policy_file import policy_yaml
+from app.presets import rules_words
 from app.state import MAX_TRACE_BYTES, Shown, load_trace, save_link_html
 
 logger = logging.getLogger(__name__)
@@ -137,9 +140,28 @@ def show_answer(shown: Shown) -> PanelValues:
         site=gr.update(choices=score_sites(shown.trace), value=site),
         why=why,
         plot=plot,
-        save=save_link_html(shown),
+        save=save_links_html(shown),
         shown=shown,
     )
+
+
+def save_links_html(shown: Shown) -> str:
+    """Links that save the trace, and the setting where it is known."""
+    links = [save_link_html(shown)]
+    if shown.policy:
+        task = "caption" if shown.label is None else "entailment"
+        text = policy_yaml(task, shown.policy.rules, f"From the page: {setting_words(shown)}.")
+        name = "offramp-setting.yaml"
+        links.append(file_link_html("Save this setting as YAML", name, "text/yaml", text.encode()))
+    return f'<p class="off-links">{" ".join(links)}</p>'
+
+
+def setting_words(shown: Shown) -> str:
+    """The setting's name and rules."""
+    policy = shown.policy
+    if policy is None:
+        return "a setting that is not known"
+    return f"{policy.name or 'own thresholds'}, {rules_words(policy.rules)}"
 
 
 def show_error(message: str, request_id: str | None = None) -> PanelValues:

@@ -130,6 +130,7 @@ CSS = """
 .off-about dd { margin: 0; color: var(--body-text-color-subdued); }
 .off-about dd b { color: var(--body-text-color); font-weight: 600; }
 .off-why { margin: 0 0 8px; font-size: 1rem; }
+.off-links { display: flex; flex-wrap: wrap; gap: 4px 24px; margin: 0; }
 .off-waiting { color: var(--body-text-color-subdued); }
 .off-answer { min-height: 190px; }
 .off-agreement { font-weight: 600; margin: 0 0 12px; font-size: 1.05rem; }

@@ -1,13 +1,17 @@
 """The answer panel's callbacks as plain functions."""
 
+import base64
 import logging
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from app.errors import InputError
-from app.panel import explain_stop, guarded, open_trace
+from app.panel import explain_stop, guarded, open_trace, show_answer
 from app.state import Shown, dump_trace, shown_from
+from serve.rules import ExitRules
 from serve.schemas import CaptionAnswer
 
 
@@ -58,3 +62,18 @@ def test_trace_file_that_is_none_gives_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "trace.json"
     path.write_text("no json")
     assert "not JSON" in open_trace(str(path)).answer
+
+
+def test_setting_in_force_can_be_saved_as_a_preset(caption_answer: CaptionAnswer) -> None:
+    html = show_answer(shown_from(caption_answer)).save
+    found = re.search(r'download="offramp-setting.yaml" href="data:text/yaml;base64,([^"]+)', html)
+    assert found is not None
+    preset = yaml.safe_load(base64.b64decode(found[1]))
+    rules = ExitRules.model_validate(preset["tasks"]["caption"])
+    assert rules == caption_answer.policy.rules
+    assert "balanced, photo: similarity 0.98" in preset["description"]
+
+
+def test_bare_trace_has_no_setting_to_save(caption_answer: CaptionAnswer) -> None:
+    bare = Shown(trace=caption_answer.trace)
+    assert "YAML" not in show_answer(bare).save
