@@ -46,17 +46,9 @@ def build_ui(client: Client, examples: list[Path] | None = None) -> gr.Blocks:
                 figures = service.build_tab(client)
         figures.wire(selected, service_tab)
         Endpoints(client).add()
-        followers = [
-            comparison.follower,
-            *(one.follower for one in (captions, labels, searches, words)),
-        ]
-        # After the presets: a link chooses among them.
-        wire_header(header, page, client, followers).then(
-            compare.restore_link,
-            None,
-            [selected, *comparison.link_outputs],
-            api_visibility="private",
-            show_progress="hidden",
-        )
+        tabs = (captions, labels, searches, words)
+        followers = [comparison.follower, *(one.follower for one in tabs)]
+        loaded = wire_header(header, page, client, followers)
+        comparison.restore_after(loaded, selected)
     page.queue(default_concurrency_limit=MAX_CONCURRENT_EVENTS)
     return page

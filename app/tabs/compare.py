@@ -75,6 +75,16 @@ class CompareTab(NamedTuple):
     follower: Follower
     link_outputs: list[Any]
 
+    def restore_after(self, loaded: Any, tabs: gr.Tabs) -> None:
+        """Take up a link when the presets, among which it chooses, have come."""
+        loaded.then(
+            restore_link,
+            None,
+            [tabs, *self.link_outputs],
+            api_visibility="private",
+            show_progress="hidden",
+        )
+
 
 def build_tab(client: Client, report: PoliciesReport | None, examples: list[Path]) -> CompareTab:
     """Lay the tab out and wire it."""
