@@ -1,23 +1,20 @@
 """Questions to the service as the page asks them: words while they arrive, then the answer."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
 
 from app.client import Client
 from app.setting import Plan, Setting
 from app.state import Shown, shown_from
-from serve.schemas import CaptionRequest, EntailmentRequest
-
-
-class Word(NamedTuple):
-    """A word as it arrives: what it adds to the text, and the layers run for it."""
-
-    text: str
-    depth: int
-
+from serve.schemas import (
+    AnswerBase,
+    CaptionRequest,
+    EntailmentRequest,
+    StreamedToken,
+    TokenEvent,
+)
 
 # Words decided so far, in order; joined, their texts are the answer's.
-Words = tuple[Word, ...]
+Words = tuple[StreamedToken, ...]
 
 
 def ask_caption(client: Client, request: CaptionRequest) -> Iterator[Words | Shown]:
@@ -26,7 +23,7 @@ def ask_caption(client: Client, request: CaptionRequest) -> Iterator[Words | Sho
     Raises:
         ServiceError: The service refused or failed.
     """
-    yield shown_from(client.caption(request))
+    return collected(client.stream_caption(request))
 
 
 def ask_label(client: Client, request: EntailmentRequest) -> Iterator[Words | Shown]:
@@ -35,7 +32,7 @@ def ask_label(client: Client, request: EntailmentRequest) -> Iterator[Words | Sh
     Raises:
         ServiceError: The service refused or failed.
     """
-    yield shown_from(client.entailment(request))
+    return collected(client.stream_entailment(request))
 
 
 def ask_setting(
@@ -56,3 +53,14 @@ def ask_setting(
         policy=setting.policy,
     )
     return ask_label(client, judged)
+
+
+def collected(events: Iterable[TokenEvent | AnswerBase]) -> Iterator[Words | Shown]:
+    """All words so far at each event, and the answer at the end."""
+    words: Words = ()
+    for event in events:
+        if isinstance(event, TokenEvent):
+            words += tuple(event.tokens)
+            yield words
+        else:
+            yield shown_from(event)

@@ -1,14 +1,13 @@
 """Lanes side by side: what is the same, what differs, and what is still under way."""
 
-from app.asking import Word
 from app.comparison import agreement_words, changed_words, comparison_html
 from app.errors import ServiceError
 from app.lanes import Lane
 from app.setting import Setting
 from app.state import shown_from
-from serve.schemas import CaptionAnswer
+from serve.schemas import CaptionAnswer, StreamedToken
 
-WORDS = (Word("a", 2), Word(" cat", 5))
+WORDS = (StreamedToken(text="a", depth=2), StreamedToken(text=" cat", depth=5))
 FULL, BALANCED = Setting(policy="full"), Setting(policy="balanced", num_beams=3)
 
 

@@ -3,12 +3,12 @@
 import threading
 from collections.abc import Iterator
 
-from app.asking import Word, Words
+from app.asking import Words
 from app.errors import InputError, PageError
 from app.lanes import run_lanes
 from app.setting import Plan, Setting
 from app.state import Shown, shown_from
-from serve.schemas import CaptionAnswer
+from serve.schemas import CaptionAnswer, StreamedToken
 
 PLAN = Plan(settings=(Setting(policy="full"), Setting(policy="fast")))
 
@@ -21,7 +21,7 @@ def test_all_lanes_run_at_the_same_time(caption_answer: CaptionAnswer) -> None:
     both_are_here = threading.Barrier(2, timeout=10)
 
     def ask(setting: Setting) -> Iterator[Words | Shown]:
-        yield (Word("a", 1),)
+        yield (StreamedToken(text="a", depth=1),)
         both_are_here.wait()
         yield shown_from(caption_answer)
 

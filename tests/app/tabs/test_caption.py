@@ -9,6 +9,7 @@ import httpx
 
 from app.client import Client
 from app.controls import OWN, own_rules
+from app.palette import depth_swatch
 from app.panel import PanelValues
 from app.tabs.caption import caption_photo
 from tests.app.conftest import answer_canned
@@ -35,13 +36,18 @@ def test_photo_gives_its_caption_and_picture(
     assert values.shown.request_id == "req-caption"
 
 
-def test_answer_under_way_shows_nothing_of_an_older_one(
+def test_words_arrive_one_by_one_in_their_colours(
     client: Client, photo: str, own_values: tuple[Any, ...]
 ) -> None:
-    waiting = states(client, photo, "balanced", own_values)[0]
+    waiting, first, second, *_, last = states(client, photo, "balanced", own_values)
     assert "computing …" in waiting.answer
     assert waiting.details["visible"] is False
     assert waiting.shown is None
+    assert ">a …</p>" in first.answer
+    assert ">a cat …</p>" in second.answer
+    assert f"background:{depth_swatch(5, 6).background}" in second.answer
+    assert second.shown is None
+    assert last.shown is not None
 
 
 def test_own_thresholds_are_sent_as_rules(
@@ -70,3 +76,18 @@ def test_service_down_gives_a_sentence(
     values = states(down_client, photo, "full", own_values)[-1]
     assert "does not answer" in values.answer
     assert 'role="alert"' in values.answer
+
+
+def test_stream_that_breaks_off_leaves_a_sentence_and_no_words(
+    make_client: MakeClient, photo: str, own_values: tuple[Any, ...]
+) -> None:
+    def break_off(request: httpx.Request) -> httpx.Response:
+        answer = answer_canned(request)
+        if request.url.path != "/v1/caption":
+            return answer
+        cut = answer.content.split(b"\n\n")[0] + b"\n\n"
+        return httpx.Response(200, content=cut, headers=answer.headers)
+
+    values = states(make_client(break_off), photo, "full", own_values)[-1]
+    assert 'role="alert"' in values.answer
+    assert values.details["visible"] is False
