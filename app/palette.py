@@ -22,6 +22,16 @@ FULL_COLOR = "#b4bac4"
 SWEPT_COLOR = "#2f93ad"
 FIXED_COLOR = "#8b6cc9"
 FULL_POINT_COLOR = "#c2410c"
+METHOD_COLORS = (
+    "#2f93ad",
+    "#d08a2e",
+    "#3f9b5b",
+    "#c0508f",
+    "#5b7bd5",
+    "#a0763c",
+    "#7b8794",
+    "#b8a11c",
+)
 BLACK = "#000000"
 WHITE = "#ffffff"
 

@@ -11,7 +11,7 @@ from app.client import Client
 from app.controls import fetch_policies
 from app.endpoints import Endpoints
 from app.header import TITLE, build_header, wire_header
-from app.tabs import caption, compare, entailment, explore, search, service, tags
+from app.tabs import caption, compare, entailment, explore, methods, search, service, tags
 
 MAX_CONCURRENT_EVENTS = 16
 # Uploads and run files of visitors are deleted when they are a day old.
@@ -42,6 +42,8 @@ def build_ui(client: Client, examples: list[Path] | None = None) -> gr.Blocks:
                 words = tags.build_tab(client, report, photos)
             with gr.Tab("Explore", id="explore"):
                 explore.build_tab(client, report, photos)
+            with gr.Tab("Methods", id="methods"):
+                methods.build_tab()
             with gr.Tab(service.TAB_LABEL, id=service.TAB) as service_tab:
                 figures = service.build_tab(client)
         figures.wire(selected, service_tab)

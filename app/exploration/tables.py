@@ -97,7 +97,7 @@ def point_row_html(point: Point, columns: list[Axis], is_chosen: bool) -> str:
     depths = f"{point.image_depth:.1f} / {point.text_depth:.1f} / {point.word_depth:.1f}"
     mark = ' aria-current="true"' if is_chosen else ""
     return (
-        f'<tr{mark}><th scope="row"><button type="button" data-setting="{point.number}">'
+        f'<tr{mark}><th scope="row"><button type="button" data-number="{point.number}">'
         f"{escape(point.setting)}</button></th>{cells}<td>{depths}</td></tr>"
     )
 

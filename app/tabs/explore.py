@@ -28,6 +28,7 @@ from app.exploration.sweep import Step, run_sweep
 from app.exploration.tables import answers_html, points_html, policy_html, progress_html
 from app.panel import sentence_of
 from app.pictures import error_html
+from app.presses import press_js
 from serve.schemas import PoliciesReport
 
 EMPTY = (
@@ -35,24 +36,6 @@ EMPTY = (
     "what it keeps of full depth's answers and by what it saves.</div>"
 )
 RUNNING, DONE, STOPPED, BROKEN = "Running:", "Done:", "Stopped:", "Broken off:"
-
-# A press on a button of the table, or on a point of the plot, says which setting is meant. Plotly
-# is listened to afresh at each press: the page draws its plots anew, and listeners go with them.
-POINTS_JS = """
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-setting]');
-  if (button) trigger('click', { setting: Number(button.dataset.setting) });
-});
-document.addEventListener('pointerdown', (event) => {
-  const graph = event.target.closest('#explore-plot .js-plotly-plot');
-  if (!graph) return;
-  graph.removeAllListeners('plotly_click');
-  graph.on('plotly_click', (press) => {
-    const setting = press.points[0].customdata;
-    if (setting !== undefined) trigger('click', { setting: Number(setting) });
-  });
-}, true);
-"""
 
 
 @dataclass
@@ -121,7 +104,9 @@ def build_results() -> Results:
         cost,
         quality,
         gr.Plot(show_label=False, visible=False, elem_id="explore-plot"),
-        gr.HTML(apply_default_css=False, js_on_load=POINTS_JS, elem_id="explore-points"),
+        gr.HTML(
+            apply_default_css=False, js_on_load=press_js("explore-plot"), elem_id="explore-points"
+        ),
         gr.HTML(apply_default_css=False, elem_id="explore-files"),
         gr.HTML(apply_default_css=False, elem_id="explore-answers"),
     )
@@ -282,11 +267,11 @@ def choose_setting(
     view: View | None, findings: Findings | None, cost: str, quality: str, event: gr.EventData
 ) -> tuple[Any, str, str, str]:
     """A setting was pressed: its answers beside full depth's, and its policy as YAML."""
-    if view is None or findings is None or not 0 <= event.setting < len(findings.settings):
+    if view is None or findings is None or not 0 <= event.number < len(findings.settings):
         return gr.skip(), gr.skip(), gr.skip(), gr.skip()
-    view.chosen = event.setting
+    view.chosen = event.number
     drawn = change_axes(view, findings, cost, quality)
-    return *drawn, show_setting(findings, event.setting)
+    return *drawn, show_setting(findings, event.number)
 
 
 def show_setting(findings: Findings, number: int) -> str:

@@ -95,6 +95,7 @@ async def test_every_public_event_has_a_name(client: Client) -> None:
         "tags",
         "explore",
         "explore_stop",
+        "methods",
         "service_figures",
         "caption_explain_stop",
         "caption_open_trace",

@@ -61,7 +61,7 @@ def test_point_shows_its_answers_and_a_policy_that_the_service_takes(
 def test_setting_of_the_table_is_reached_by_keyboard(page: Page, photos: list[Path]) -> None:
     sweep(page, photos[:1])
     expect(page.locator("#explore-status")).to_contain_text("Done:", timeout=TIMEOUT_MS)
-    page.locator("#explore-points [data-setting='0']").press("Enter")
+    page.locator("#explore-points [data-number='0']").press("Enter")
     expect(page.locator("#explore-answers")).to_contain_text(
         "Answers: full depth", timeout=TIMEOUT_MS
     )

@@ -28,8 +28,8 @@ def test_equal_refusals_are_said_once_with_their_number(findings: Findings) -> N
 
 def test_table_has_a_button_per_setting_and_marks_the_one_on_show(findings: Findings) -> None:
     html = points_html(findings, make_points(findings), chosen=1)
-    assert html.count("data-setting=") == 2
-    assert '<tr aria-current="true"><th scope="row"><button type="button" data-setting="1">' in html
+    assert html.count("data-number=") == 2
+    assert '<tr aria-current="true"><th scope="row"><button type="button" data-number="1">' in html
     assert "<td>33.3 %</td>" in html
     assert "6.0 / 6.0 / 2.0" in html
 

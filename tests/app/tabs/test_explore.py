@@ -46,7 +46,7 @@ async def test_sweep_ends_with_points_files_and_buttons_as_before(
 ) -> None:
     last = (await run(client, [photo]))[-1]
     assert "Done:" in last.status and "3 of 3 answers" in last.status
-    assert last.points.count("data-setting=") == 3
+    assert last.points.count("data-number=") == 3
     assert last.plot["visible"] is True
     assert "offramp-explore.parquet" in last.files
     assert (last.run["interactive"], last.stop["interactive"]) == (True, False)
@@ -90,7 +90,7 @@ async def test_service_that_breaks_off_leaves_what_was_found(
     photos = [shutil.copy(photo, f"{photo}.{number}") for number in range(4)]
     last = (await run(make_client(answer), photos))[-1]
     assert "does not answer" in last.status and "Broken off:" in last.status
-    assert last.points.count("data-setting=") == 3
+    assert last.points.count("data-number=") == 3
 
 
 def test_new_sweep_stops_the_one_before() -> None:
@@ -110,7 +110,7 @@ def test_axes_change_the_plot_and_stay_for_the_running_sweep(findings: Findings)
 
 def test_pressed_setting_shows_its_policy_and_answers(findings: Findings) -> None:
     view = View()
-    event = gr.EventData(None, {"setting": 1})
+    event = gr.EventData(None, {"number": 1})
     plot, points, _, answers = choose_setting(view, findings, "layers", "agreement", event)
     assert plot["value"].data[-1].name == "on show"
     assert 'aria-current="true"' in points
@@ -119,7 +119,7 @@ def test_pressed_setting_shows_its_policy_and_answers(findings: Findings) -> Non
 
 @pytest.mark.parametrize("setting", [-1, 2])
 def test_setting_that_is_not_there_changes_nothing(findings: Findings, setting: int) -> None:
-    event = gr.EventData(None, {"setting": setting})
+    event = gr.EventData(None, {"number": setting})
     assert choose_setting(View(), findings, "layers", "agreement", event) == (gr.skip(),) * 4
 
 
