@@ -15,6 +15,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from model_core.errors import InputError
+from serve.chat_routes import ChatRoutes
 from serve.errors import HTTP_CODES, EngineError, InvalidInputError, ServiceError, describe_value
 from serve.middleware import (
     RequestMiddleware,
@@ -60,7 +61,9 @@ def create_app(service: Service, sends_request_id: bool = True) -> FastAPI:
     )
     app.state.service = service
     app.include_router(OpenRoutes(service).router())
-    app.include_router(ModelRoutes(service).router(), dependencies=[Depends(service.drain.admit)])
+    admit = [Depends(service.drain.admit)]
+    app.include_router(ModelRoutes(service).router(), dependencies=admit)
+    app.include_router(ChatRoutes(service).router(), dependencies=admit)
     app.add_middleware(
         RequestMiddleware,
         metrics=service.metrics,

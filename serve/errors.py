@@ -3,6 +3,7 @@
 ServiceError                  status
 ├── BadRequestError           400  the body cannot be read as what it says it is
 ├── UnauthorizedError         401  no or a wrong API key
+├── ModelNotFoundError        404  a name that no model or preset has
 ├── BodyTimeoutError          408  the body took too long to arrive
 ├── PayloadTooLargeError      413  more bytes than allowed
 ├── UnsupportedMediaError     415  a content type nobody here reads
@@ -88,6 +89,13 @@ class UnauthorizedError(ServiceError):
     @property
     def headers(self) -> Mapping[str, str]:
         return {"WWW-Authenticate": "Bearer"}
+
+
+class ModelNotFoundError(ServiceError):
+    """The model of a chat completion is none of those that are served."""
+
+    status = 404
+    code = "model_not_found"
 
 
 class BodyTimeoutError(ServiceError):
@@ -182,9 +190,18 @@ HTTP_CODES: Mapping[int, str] = {
 }
 
 
-def error_answer(code: str, message: str, request_id: str) -> schemas.ErrorAnswer:
+_OPENAI_TYPES: Mapping[int, str] = {401: "authentication_error", 429: "rate_limit_error"}
+
+
+def error_answer(status: int, code: str, message: str, request_id: str) -> schemas.ErrorAnswer:
     """The body of a 4xx or 5xx answer."""
-    detail = schemas.ErrorDetail(code=code, message=message, request_id=request_id)
+    of_class = "server_error" if status >= 500 else "invalid_request_error"
+    detail = schemas.ErrorDetail(
+        code=code,
+        message=message,
+        request_id=request_id,
+        type=_OPENAI_TYPES.get(status, of_class),
+    )
     return schemas.ErrorAnswer(error=detail)
 
 

@@ -69,7 +69,7 @@ def make_error_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """An ``ErrorAnswer`` as a response."""
-    body = error_answer(code, message, request_id).model_dump_json()
+    body = error_answer(status, code, message, request_id).model_dump_json()
     return ErrorResponse(code, body, status, headers)
 
 

@@ -26,7 +26,7 @@ from serve.questions import DecodedQuestion, Question
 from serve.rate_limit import limit_rate
 from serve.responses import as_json
 from serve.service import ServedAnswer, Service
-from serve.streaming import respond_with_events
+from serve.streaming import AnswerEvents, respond_with_events
 from serve.token_feed import Follow, follow_nothing
 
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -123,9 +123,9 @@ class ModelRoutes:
         upload = await read_upload(request, schemas.EmbedRequest, self._max_upload_bytes)
         policy = self._choose(upload.fields, EMBEDDING_TASK)
         question = await self._service.embedding_question(upload.photo_or_none, upload.fields.text)
-        ask = _ask(self._service, request, question, policy)
+        ask = ask_model(self._service, request, question, policy)
         served = await while_connected(request, ask)
-        common = _common(self._service, request, served)
+        common = answer_fields(self._service, request, served)
         return as_json(schemas.EmbedAnswer(embedding=served.content.embedding, **common))
 
     async def tags(self, request: Request) -> Response:
@@ -133,9 +133,9 @@ class ModelRoutes:
         upload = await read_upload(request, schemas.TagsRequest, self._max_upload_bytes)
         policy = self._choose(upload.fields, TAGS_TASK)
         question = await self._service.tags_question(upload.photo)
-        ask = _ask(self._service, request, question, policy)
+        ask = ask_model(self._service, request, question, policy)
         served = await while_connected(request, ask)
-        return as_json(_tags(served.content, _common(self._service, request, served)))
+        return as_json(_tags(served.content, answer_fields(self._service, request, served)))
 
     def _choose(self, fields: SteeredRequest, task: str) -> ChosenPolicy:
         return self._service.oversight.steering.choose(fields.policy, task, fields.min_quality)
@@ -153,19 +153,21 @@ class ModelRoutes:
     ) -> Response:
         service = self._service
         if is_stream:
-            ask = partial(_ask, service, request, question, policy)
-            return await respond_with_events(request, ask, partial(_decoded, service, request))
+            ask = partial(ask_model, service, request, question, policy)
+            wording = AnswerEvents(partial(_decoded, service, request))
+            return await respond_with_events(request, ask, wording)
         answer = _answer(service, request, question, policy)
         return as_json(await while_connected(request, answer))
 
 
-async def _ask(
+async def ask_model(
     service: Service,
     request: Request,
     question: Question,
     policy: ChosenPolicy,
     follow: Follow = follow_nothing,
 ) -> ServedAnswer:
+    """The service's answer, with its cache used as the request says, and noted for its log line."""
     cache_use = read_cache_control(request.headers.get("cache-control", ""))
     served = await service.answer(question, policy, cache_use, follow)
     context_of(request).note_answer(served.policy.name, served.cache, served.content.trace)
@@ -175,11 +177,11 @@ async def _ask(
 async def _answer(
     service: Service, request: Request, question: DecodedQuestion, policy: ChosenPolicy
 ) -> DecodedAnswer:
-    return _decoded(service, request, await _ask(service, request, question, policy))
+    return _decoded(service, request, await ask_model(service, request, question, policy))
 
 
 def _decoded(service: Service, request: Request, served: ServedAnswer) -> DecodedAnswer:
-    content, common = served.content, _common(service, request, served)
+    content, common = served.content, answer_fields(service, request, served)
     if content.probabilities:
         return schemas.EntailmentAnswer(
             label=content.text, probabilities=content.probabilities, **common
@@ -231,7 +233,7 @@ def _tags(content: CachedAnswer, common: dict[str, Any]) -> schemas.TagsAnswer:
     return schemas.TagsAnswer(words=words, probabilities=shares, threshold=threshold, **common)
 
 
-def _common(service: Service, request: Request, served: ServedAnswer) -> dict[str, Any]:
+def answer_fields(service: Service, request: Request, served: ServedAnswer) -> dict[str, Any]:
     """Fields of ``schemas.AnswerBase``."""
     return {
         "trace": served.content.trace,

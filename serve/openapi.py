@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from serve import schemas
+from serve import chat, schemas
 from serve.inputs import FORM_TYPE, IMAGE_FIELD, JSON_TYPE
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -22,6 +22,8 @@ _BODIES: tuple[type[BaseModel], ...] = (
     schemas.EmbedRequest,
     schemas.TagsRequest,
     schemas.TokenEvent,
+    chat.ChatRequest,
+    chat.ChatChunk,
 )
 _STREAM_TYPE = "text/event-stream"
 _PHOTO = "data:image/jpeg;base64,/9j/4AAQSkZJRg..."
@@ -98,6 +100,32 @@ def describe_stream(body: type[BaseModel], answer: type[BaseModel]) -> dict[int 
     event = {"oneOf": [_event_schema(name, data) for name, data in events.items()]}
     text = "The answer; with `stream`, events: `token` ones, then `answer` or `error`."
     return {200: {"description": text, "content": {_STREAM_TYPE: {"itemSchema": event}}}}
+
+
+def describe_chat() -> dict[str, Any]:
+    """Arguments of the route of chat completions: its body, and the chunks of its stream."""
+    part = {"type": "image_url", "image_url": {"url": _PHOTO}}
+    example = {"model": "offramp:fast", "messages": [{"role": "user", "content": [part]}]}
+    body = {
+        "schema": {"$ref": _REFERENCE.format(model=chat.ChatRequest.__name__)},
+        "examples": {"photo": {"value": example}},
+    }
+    chunk = {
+        "type": "object",
+        "required": ["data"],
+        "properties": {
+            "data": {
+                "type": "string",
+                "contentMediaType": JSON_TYPE,
+                "contentSchema": {"$ref": _REFERENCE.format(model=chat.ChatChunk.__name__)},
+            }
+        },
+    }
+    text = "The completion; with `stream`, chunks as server-sent events, the last one `[DONE]`."
+    return {
+        "openapi_extra": {"requestBody": {"required": True, "content": {JSON_TYPE: body}}},
+        "responses": {200: {"description": text, "content": {_STREAM_TYPE: {"itemSchema": chunk}}}},
+    }
 
 
 def _event_schema(name: str, data: type[BaseModel]) -> dict[str, Any]:

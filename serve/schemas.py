@@ -313,11 +313,15 @@ class HealthReport(WireModel):
 
 
 class ErrorDetail(WireModel):
-    """What was wrong, the value, what is allowed, and the request's id."""
+    """What was wrong, the value, what is allowed, and the request's id.
+
+    With ``type`` it is also what clients of OpenAI's API expect of an error.
+    """
 
     code: str
     message: str
     request_id: str
+    type: str = "server_error"
 
 
 class ErrorAnswer(WireModel):

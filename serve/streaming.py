@@ -8,7 +8,7 @@ beams, from another replica) are sent before the answer, so that every stream ho
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -21,7 +21,7 @@ from model_core.errors import InputError
 from serve.connection import while_connected
 from serve.errors import InvalidInputError, ServiceError, error_answer
 from serve.middleware import CLIENT_CLOSED_REQUEST, context_of
-from serve.schemas import StreamedToken, StreamEvent, TokenEvent
+from serve.schemas import ErrorAnswer, StreamedToken, StreamEvent, TokenEvent
 from serve.service import ServedAnswer
 from serve.token_feed import Follow, TokenReader
 
@@ -32,7 +32,39 @@ HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 Ask = Callable[[Follow], Coroutine[Any, Any, ServedAnswer]]
 Item = list[StreamedToken] | ServedAnswer
-Word = Callable[[Item], bytes]
+
+
+class Wording(Protocol):
+    """How a stream is written down; one for each stream."""
+
+    def tokens(self, tokens: list[StreamedToken]) -> bytes:
+        """Tokens of the answer."""
+
+    def answer(self, served: ServedAnswer) -> bytes:
+        """The end of a stream that went well."""
+
+    def error(self, error: ErrorAnswer) -> bytes:
+        """The end of one that did not."""
+
+
+class AnswerEvents:
+    """Named events with our own bodies.
+
+    Args:
+        answer_of: The body that an answer has when it is not streamed.
+    """
+
+    def __init__(self, answer_of: Callable[[ServedAnswer], BaseModel]) -> None:
+        self._answer_of = answer_of
+
+    def tokens(self, tokens: list[StreamedToken]) -> bytes:
+        return _encode_event(StreamEvent.TOKEN, TokenEvent(tokens=tokens))
+
+    def answer(self, served: ServedAnswer) -> bytes:
+        return _encode_event(StreamEvent.ANSWER, self._answer_of(served))
+
+    def error(self, error: ErrorAnswer) -> bytes:
+        return _encode_event(StreamEvent.ERROR, error)
 
 
 async def watch(ask: Ask, interval_s: float = TOKEN_INTERVAL_S) -> AsyncGenerator[Item]:
@@ -88,32 +120,27 @@ class EventStream(EventSourceResponse):
             await self._items.aclose()
 
 
-async def respond_with_events(
-    request: Request, ask: Ask, answer: Callable[[ServedAnswer], BaseModel]
-) -> Response:
+async def respond_with_events(request: Request, ask: Ask, wording: Wording) -> Response:
     """The stream of an answer, once its first event is there.
 
     Args:
         request: Its body has been read.
         ask: Asks the question.
-        answer: The body that the answer has when it is not streamed.
+        wording: Of this stream alone.
 
     Raises:
         ServiceError, InputError: There is no first event.
     """
-
-    def word(item: Item) -> bytes:
-        if isinstance(item, list):
-            return encode_event(StreamEvent.TOKEN, TokenEvent(tokens=item))
-        return encode_event(StreamEvent.ANSWER, answer(item))
-
     items = watch(ask)
     first = await while_connected(request, _first(items))
-    return EventStream(_events(request, first, items, word), items)
+    return EventStream(_events(request, first, items, wording), items)
 
 
-def encode_event(name: StreamEvent, data: BaseModel) -> bytes:
-    """An event as it is sent."""
+def _encode(item: Item, wording: Wording) -> bytes:
+    return wording.tokens(item) if isinstance(item, list) else wording.answer(item)
+
+
+def _encode_event(name: StreamEvent, data: BaseModel) -> bytes:
     return format_sse_event(event=name, data_str=data.model_dump_json())
 
 
@@ -122,15 +149,15 @@ async def _first(items: AsyncGenerator[Item]) -> Item:
 
 
 async def _events(
-    request: Request, first: Item, items: AsyncGenerator[Item], word: Word
+    request: Request, first: Item, items: AsyncGenerator[Item], wording: Wording
 ) -> AsyncGenerator[bytes]:
     context = context_of(request)
     ok, context.status = context.status, CLIENT_CLOSED_REQUEST  # unless the end is reached
     failure: ServiceError
     try:
-        yield word(first)
+        yield _encode(first, wording)
         async for item in items:
-            yield word(item)
+            yield _encode(item, wording)
         context.status = ok
         return
     except (ServiceError, InputError) as error:
@@ -139,5 +166,6 @@ async def _events(
         logger.exception("the stream of request %s failed", context.request_id)
         failure = ServiceError("the service failed; its log has the cause under this id")
     context.status, context.error_code = failure.status, failure.code
-    body = error_answer(failure.code, str(failure), context.request_id)
-    yield encode_event(StreamEvent.ERROR, body)
+    yield wording.error(
+        error_answer(failure.status, failure.code, str(failure), context.request_id)
+    )
