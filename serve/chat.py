@@ -94,6 +94,7 @@ class ChatRequest(BaseModel):
     min_quality: RankedPreset | None = Field(
         default=None, description="Not of OpenAI's form: as in `/v1/caption`."
     )
+    timeout_s: float | None = Field(default=None, gt=0, description="Likewise.")
     n: Literal[1] | None = None
     logprobs: Literal[False] | None = None
     response_format: TextFormat | None = None

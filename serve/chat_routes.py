@@ -71,7 +71,7 @@ class ChatRoutes:
             max_new_tokens=asked if asked is None or limit is None else min(asked, limit),
         )
         wording = ChatWording(service, request, body, policy)
-        ask = partial(ask_model, service, request, question, policy)
+        ask = partial(ask_model, service, request, question, policy, timeout_s=body.timeout_s)
         if body.stream:
             return await respond_with_events(request, ask, wording)
         return as_json(wording.whole(await while_connected(request, ask())))

@@ -94,7 +94,7 @@ class ModelRoutes:
             max_new_tokens=upload.fields.max_new_tokens,
             num_beams=upload.fields.num_beams,
         )
-        return await self._respond(request, question, policy, upload.fields.stream)
+        return await self._respond(request, question, policy, upload.fields)
 
     async def entailment(self, request: Request) -> Response:
         """Judges whether a photo entails a sentence."""
@@ -104,7 +104,7 @@ class ModelRoutes:
         question = await self._service.question(
             "entailment", upload.photo, fields.hypothesis, fields.premise
         )
-        return await self._respond(request, question, policy, fields.stream)
+        return await self._respond(request, question, policy, fields)
 
     async def compare(self, request: Request) -> Response:
         """Answers the same question under several policies, side by side."""
@@ -123,7 +123,8 @@ class ModelRoutes:
         upload = await read_upload(request, schemas.EmbedRequest, self._max_upload_bytes)
         policy = self._choose(upload.fields, EMBEDDING_TASK)
         question = await self._service.embedding_question(upload.photo_or_none, upload.fields.text)
-        ask = ask_model(self._service, request, question, policy)
+        timeout_s = upload.fields.timeout_s
+        ask = ask_model(self._service, request, question, policy, timeout_s=timeout_s)
         served = await while_connected(request, ask)
         common = answer_fields(self._service, request, served)
         return as_json(schemas.EmbedAnswer(embedding=served.content.embedding, **common))
@@ -133,7 +134,8 @@ class ModelRoutes:
         upload = await read_upload(request, schemas.TagsRequest, self._max_upload_bytes)
         policy = self._choose(upload.fields, TAGS_TASK)
         question = await self._service.tags_question(upload.photo)
-        ask = ask_model(self._service, request, question, policy)
+        timeout_s = upload.fields.timeout_s
+        ask = ask_model(self._service, request, question, policy, timeout_s=timeout_s)
         served = await while_connected(request, ask)
         return as_json(_tags(served.content, answer_fields(self._service, request, served)))
 
@@ -149,15 +151,19 @@ class ModelRoutes:
         return as_json(self._service.policies.report(self._service.tasks))
 
     async def _respond(
-        self, request: Request, question: DecodedQuestion, policy: ChosenPolicy, is_stream: bool
+        self,
+        request: Request,
+        question: DecodedQuestion,
+        policy: ChosenPolicy,
+        fields: schemas.CaptionRequest | schemas.EntailmentRequest,
     ) -> Response:
         service = self._service
-        if is_stream:
-            ask = partial(ask_model, service, request, question, policy)
+        ask = partial(ask_model, service, request, question, policy, timeout_s=fields.timeout_s)
+        if fields.stream:
             wording = AnswerEvents(partial(_decoded, service, request))
             return await respond_with_events(request, ask, wording)
-        answer = _answer(service, request, question, policy)
-        return as_json(await while_connected(request, answer))
+        served = await while_connected(request, ask())
+        return as_json(_decoded(service, request, served))
 
 
 async def ask_model(
@@ -166,10 +172,11 @@ async def ask_model(
     question: Question,
     policy: ChosenPolicy,
     follow: Follow = follow_nothing,
+    timeout_s: float | None = None,
 ) -> ServedAnswer:
     """The service's answer, with its cache used as the request says, and noted for its log line."""
     cache_use = read_cache_control(request.headers.get("cache-control", ""))
-    served = await service.answer(question, policy, cache_use, follow)
+    served = await service.answer(question, policy, cache_use, follow, timeout_s)
     context_of(request).note_answer(served.policy.name, served.cache, served.content.trace)
     return served
 

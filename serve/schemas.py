@@ -16,6 +16,11 @@ _MIN_QUALITY = Field(
     default=None,
     description="Cheapest preset that is accepted under load; goes with a preset or the default.",
 )
+_TIMEOUT_S = Field(
+    default=None,
+    gt=0,
+    description="Seconds until the answer is of no use any more; at most the service's own limit.",
+)
 
 
 class CaptionRequest(WireModel):
@@ -29,6 +34,7 @@ class CaptionRequest(WireModel):
         description="Preset name or explicit rules; the service's default when absent.",
     )
     min_quality: RankedPreset | None = _MIN_QUALITY
+    timeout_s: float | None = _TIMEOUT_S
     max_new_tokens: int | None = Field(default=None, ge=1, le=512)
     num_beams: int = Field(
         default=1, ge=1, le=8, description="Beams of the search; 1 is greedy decoding."
@@ -51,6 +57,7 @@ class EntailmentRequest(WireModel):
         description="True: tokens as server-sent events while they are decided, then the answer.",
     )
     min_quality: RankedPreset | None = _MIN_QUALITY
+    timeout_s: float | None = _TIMEOUT_S
 
 
 class EmbedRequest(WireModel):
@@ -60,6 +67,7 @@ class EmbedRequest(WireModel):
     text: str | None = Field(default=None, description="A sentence about what a photo may show.")
     policy: PolicyChoice | None = None
     min_quality: RankedPreset | None = _MIN_QUALITY
+    timeout_s: float | None = _TIMEOUT_S
 
     @model_validator(mode="after")
     def _one_is_given(self) -> Self:
@@ -77,6 +85,7 @@ class TagsRequest(WireModel):
         default=None, description="Of its rules the one for the image holds."
     )
     min_quality: RankedPreset | None = _MIN_QUALITY
+    timeout_s: float | None = _TIMEOUT_S
 
 
 def _default_policies() -> list[PolicyChoice]:

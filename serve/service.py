@@ -187,6 +187,7 @@ class Service:
         policy: ChosenPolicy,
         cache_use: CacheUse = FREE_USE,
         follow: Follow = follow_nothing,
+        timeout_s: float | None = None,
     ) -> ServedAnswer:
         """The answer under one policy, within the time limit.
 
@@ -195,16 +196,17 @@ class Service:
             policy: From ``oversight.steering.choose``.
             cache_use: What the request may do with the cache.
             follow: Is given the feed of the answer's tokens when it is being computed here.
+            timeout_s: The request's own limit; the service's when None.
 
         Raises:
-            ServiceError: 429, 500, 503 or 504.
+            ServiceError: 422, 429, 500, 503 or 504.
             InputError: The text is too long for the model.
         """
+        limit_s = self._time_limit(timeout_s)
         try:
-            async with asyncio.timeout(self.settings.request_timeout_s):
+            async with asyncio.timeout(limit_s):
                 served = await self._answer(question, policy, cache_use, follow)
         except TimeoutError:
-            limit_s = self.settings.request_timeout_s
             raise DeadlineExceededError(
                 f"no answer within {limit_s:g} s; try again later"
             ) from None
@@ -304,6 +306,22 @@ class Service:
 
     async def _prepare(self, question: Question, exits: ExitConfig) -> Any:
         return await self._in_worker(lambda: question.prepare(self._predictor, exits))
+
+    def _time_limit(self, timeout_s: float | None) -> float:
+        """Seconds for one request.
+
+        The engine is not told of it: others may wait for the same computation, and it is given up
+        when nobody waits any more.
+        """
+        most_s = self.settings.request_timeout_s
+        if timeout_s is None:
+            return most_s
+        if timeout_s > most_s:
+            raise InvalidInputError(
+                f"timeout_s: {timeout_s:g} is too long for this service; allowed are more than 0, "
+                f"and at most {most_s:g}"
+            )
+        return timeout_s
 
     def _key_parts(self, question: Question, exits: ExitConfig) -> KeyParts:
         return KeyParts(

@@ -80,3 +80,26 @@ def test_missing_secret_file_is_named(tmp_path: Path) -> None:
 def test_wrong_setting_is_named(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ServeSettings.resolve({}, [override])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"governor_low_delay_s": 0.3, "governor_high_delay_s": 0.3},
+            r"governor_low_delay_s \(0\.3\) must be below governor_high_delay_s \(0\.3\)",
+        ),
+        (
+            {"audit_min_count": 11, "audit_window": 10},
+            r"audit_min_count \(11\) must not be above audit_window \(10\)",
+        ),
+    ],
+)
+def test_limits_out_of_order_are_refused(values: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ServeSettings.resolve(values)
+
+
+def test_as_many_audits_as_the_window_holds_may_be_needed() -> None:
+    settings = ServeSettings.resolve({"audit_min_count": 10, "audit_window": 10})
+    assert settings.audit_min_count == 10
