@@ -1,5 +1,7 @@
 """Routes for whoever watches the service: health, readiness and metrics."""
 
+from typing import Any
+
 from fastapi import APIRouter, Depends
 from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -9,6 +11,12 @@ from serve.auth import require_key
 from serve.errors import UnavailableError
 from serve.responses import as_json
 from serve.service import Service
+
+Responses = dict[int | str, dict[str, Any]]
+NOT_TAKING: Responses = {
+    503: {"model": schemas.HealthReport, "description": "No requests are taken; see `warnings`."}
+}
+NO_KEY: Responses = {401: {"model": schemas.ErrorAnswer, "description": "No or a wrong API key."}}
 
 
 class OpenRoutes:
@@ -21,13 +29,16 @@ class OpenRoutes:
         """The routes at the top."""
         router = APIRouter()
         for path, handler in (("/healthz", self.healthz), ("/readyz", self.readyz)):
-            router.add_api_route(path, handler, response_model=schemas.HealthReport)
+            router.add_api_route(
+                path, handler, response_model=schemas.HealthReport, responses=NOT_TAKING
+            )
         check = require_key(self._service.settings.read_api_keys())
         router.add_api_route(
             "/metrics",
             self.metrics,
             response_class=PlainTextResponse,
             dependencies=[Depends(check)],
+            responses=NO_KEY,
         )
         return router
 
