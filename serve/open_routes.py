@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from serve import schemas
 from serve.auth import require_key
 from serve.errors import UnavailableError
+from serve.inputs import JSON_TYPE
 from serve.responses import as_json
 from serve.service import Service
 
@@ -16,7 +17,13 @@ Responses = dict[int | str, dict[str, Any]]
 NOT_TAKING: Responses = {
     503: {"model": schemas.HealthReport, "description": "No requests are taken; see `warnings`."}
 }
-NO_KEY: Responses = {401: {"model": schemas.ErrorAnswer, "description": "No or a wrong API key."}}
+# Spelled out: a model would be described as text, which is what /metrics has otherwise.
+NO_KEY: Responses = {
+    401: {
+        "description": "No or a wrong API key.",
+        "content": {JSON_TYPE: {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}},
+    }
+}
 
 
 class OpenRoutes:

@@ -21,7 +21,10 @@ from serve.preset_order import RankedPreset
 class ServeSettings(BaseSettings):
     """Everything an operator may choose; immutable once made."""
 
-    model_config = SettingsConfigDict(env_prefix="OFFRAMP_", frozen=True, extra="forbid")
+    # An empty variable is one that is not set: compose cannot leave a variable out on a condition.
+    model_config = SettingsConfigDict(
+        env_prefix="OFFRAMP_", frozen=True, extra="forbid", env_ignore_empty=True
+    )
 
     checkpoint: Path | None = Field(default=None, description="Directory; None: the shipped one.")
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$")

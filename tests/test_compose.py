@@ -31,8 +31,9 @@ def services(compose: dict[str, Any]) -> dict[str, Any]:
 
 
 def environment_of(service: dict[str, Any]) -> dict[str, str]:
-    """Fixed values: those taken from outside (null) are left out."""
-    return {name: value for name, value in service["environment"].items() if value is not None}
+    """Fixed values: those taken from outside are left out."""
+    values = service["environment"].items()
+    return {name: value for name, value in values if value is not None and ":+" not in value}
 
 
 def test_compose_file_matches_the_compose_schema() -> None:
@@ -155,6 +156,18 @@ def test_every_container_with_ray_shares_the_token(services: dict[str, Any]) -> 
         if "RAY_AUTH_TOKEN" in service.get("environment", {})
     }
     assert with_token == with_ray == {"serve"}
+
+
+def test_file_of_keys_is_a_secret_that_the_service_alone_reads(
+    compose: dict[str, Any], services: dict[str, Any]
+) -> None:
+    with_secret = {
+        name: service["secrets"] for name, service in services.items() if "secrets" in service
+    }
+    assert with_secret == {"serve": ["api_keys"]}
+    given = services["serve"]["environment"]["OFFRAMP_API_KEYS_FILE"]
+    assert given == "${OFFRAMP_API_KEYS_FILE:+/run/secrets/api_keys}"  # empty without a file
+    assert compose["secrets"] == {"api_keys": {"file": "${OFFRAMP_API_KEYS_FILE:-/dev/null}"}}
 
 
 def test_no_secret_stands_in_the_file(services: dict[str, Any]) -> None:

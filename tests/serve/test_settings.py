@@ -28,6 +28,11 @@ def test_redis_url_has_no_prefix_and_is_not_shown(monkeypatch: pytest.MonkeyPatc
     assert "secret" not in repr(settings)
 
 
+def test_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OFFRAMP_API_KEYS_FILE", "")
+    assert ServeSettings.resolve().api_keys_file is None
+
+
 def test_variables_of_the_page_do_not_disturb(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OFFRAMP_PORT", "7860")
     assert ServeSettings.resolve().api_port == 8000
