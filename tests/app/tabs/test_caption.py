@@ -1,6 +1,7 @@
 """The caption callback as a plain function."""
 
 import base64
+import inspect
 import json
 from collections.abc import Callable
 from typing import Any
@@ -91,3 +92,7 @@ def test_stream_that_breaks_off_leaves_a_sentence_and_no_words(
     values = states(make_client(break_off), photo, "full", own_values)[-1]
     assert 'role="alert"' in values.answer
     assert values.details["visible"] is False
+
+
+def test_callback_is_a_generator_function_as_gradio_wants_it_for_streams() -> None:
+    assert inspect.isgeneratorfunction(caption_photo)
