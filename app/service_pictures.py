@@ -105,7 +105,8 @@ def presets_html(policies: PoliciesReport) -> str:
     return section(
         "Presets in force",
         '<div class="off-scroll" role="region" aria-label="Presets in force" tabindex="0">'
-        f'<table class="off-diff"><thead>{head}</thead><tbody>{rows}</tbody></table></div>',
+        f'<table class="off-diff off-rules"><thead>{head}</thead><tbody>{rows}</tbody>'
+        "</table></div>",
     )
 
 

@@ -77,8 +77,9 @@ def open_for_own(preset: str | None) -> Any:
 
 
 def slot_choices(report: PoliciesReport | None) -> Choices:
-    """Presets, own thresholds, or nothing."""
-    return [("(nothing)", NOTHING), *offered(report, TASK).choices]
+    """Presets by their names, which is what fits; own thresholds; or nothing."""
+    names = [name for _, name in offered(report, TASK).choices]
+    return [("(nothing)", NOTHING), *[(name, name) for name in names]]
 
 
 def first_settings(report: PoliciesReport | None) -> list[str]:

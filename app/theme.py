@@ -140,6 +140,7 @@ CSS = """
   border: 0; border-bottom: 1px solid var(--border-color-primary); font-weight: 400;
   overflow-wrap: anywhere; }
 .off-diff thead th, .off-diff tbody th { color: var(--body-text-color-subdued); min-width: 110px; }
+.off-rules { min-width: 520px; }
 .off-differs td { font-weight: 650; text-decoration: underline; text-underline-offset: 3px; }
 .off-service { display: grid; gap: 16px;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); }
