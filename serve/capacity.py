@@ -21,9 +21,9 @@ from serve.planning.tables import comparison_table, costs_table, plan_table, sim
 from serve.planning.validate import Comparison
 
 DEFAULT_MIX = "caption=0.7,entailment=0.2,tags=0.1"
-DEFAULT_FILE = Path("docs/results/capacity.json")
+DEFAULT_FILE = Path("docs/results/service/capacity.json")
 EXAMPLE = """examples:
-  python -m serve.capacity measure --out docs/results/capacity.json
+  python -m serve.capacity measure --out docs/results/service/capacity.json
   python -m serve.capacity validate --replicas 1,2 --seconds 60
   python -m serve.capacity plan --rates 10,100,1000 --p95-ms 500"""
 

@@ -1,6 +1,6 @@
 """``python -m tools.serving_bars``: measures the service against its bars on this machine.
 
-Each measurement starts and stops its own service. Results go into docs/results/serving.json, one
+Each measurement starts and stops its own service. Results go into docs/results/service/serving.json, one
 record per measurement, and docs/serving.md is made of them. Exit codes: 0 measured, 2 wrong usage.
 """
 
@@ -100,7 +100,7 @@ def _make_parser() -> argparse.ArgumentParser:
     add("--photos", type=Path, metavar="DIR", help="photos to send; generated ones when absent")
     add("--capacity", type=float, help="requests per second for the bursts; measured when absent")
     add("--checkpoint", type=Path, help="folder of the model; the shipped one when absent")
-    add("--out", type=Path, default=Path("docs/results"), help="where results go")
+    add("--out", type=Path, default=Path("docs/results/service"), help="where results go")
     add("--seed", type=int, default=0, help="of times, tasks and photos")
     return parser
 

@@ -7,9 +7,9 @@ from tools.serving_bars.records import Check, Record
 
 TITLE = """# The service against its bars
 
-Made by `python -m tools.serving_bars` from [results/serving.json](results/serving.json); every bar
-is a ratio or a difference within one run on one machine. Measure one again with
-`python -m tools.serving_bars --only NAME`.
+Made by `python -m tools.serving_bars` from
+[results/service/serving.json](results/service/serving.json); every bar is a ratio or a difference
+within one run on one machine. Measure one again with `python -m tools.serving_bars --only NAME`.
 """
 
 
@@ -24,7 +24,7 @@ def bars_page(records: Sequence[Record], titles: Mapping[str, str], figures: Seq
     bars = [[record.name, *_bar(check)] for record in records for check in record.checks]
     parts = [TITLE, table(["measurement", "what", "value", "bar", "met"], bars)]
     parts += [_section(record, titles[record.name]) for record in records]
-    parts += [f"![{name}](results/{name})\n" for name in figures]
+    parts += [f"![{name}](results/service/{name})\n" for name in figures]
     return "\n".join(parts)
 
 

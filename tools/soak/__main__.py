@@ -1,6 +1,6 @@
 """``python -m tools.soak``: a service under load for minutes, while parts of it are killed.
 
-Prints a table, writes docs/results/soak.json, and ends with 0 when the service did nothing wrong, 1
+Prints a table, writes docs/results/service/soak.json, and ends with 0 when the service did nothing wrong, 1
 when it did, 2 on wrong usage.
 """
 
@@ -77,7 +77,12 @@ def _make_parser() -> argparse.ArgumentParser:
     add("--rate", type=float, help="requests per second; 80 %% of what it can do when absent")
     add("--replicas", type=int, default=2, help="replicas, one thread each")
     add("--checkpoint", type=Path, help="folder of the model; the shipped one when absent")
-    add("--out", type=Path, default=Path("docs/results/soak.json"), help="where the report goes")
+    add(
+        "--out",
+        type=Path,
+        default=Path("docs/results/service/soak.json"),
+        help="where the report goes",
+    )
     add("--seed", type=int, default=0, help="of all choices")
     return parser
 

@@ -49,11 +49,11 @@ def test_page_says_which_bars_hold() -> None:
     assert "| bad | ratio | 1.4 | at least 1.5 | **no** |" in page
     assert "| gone | ratio | - | at least 1.5 | **no** |" in page
     assert "| one | 123 | - |" in page
-    assert "![burst.svg](results/burst.svg)" in page
+    assert "![burst.svg](results/service/burst.svg)" in page
 
 
 def test_page_of_the_project_says_what_its_file_says() -> None:
-    folder = ROOT / "docs" / "results"
+    folder = ROOT / "docs" / "results" / "service"
     if not (folder / "serving.json").exists():
         pytest.skip("docs/results holds no measurement of the service")
     figures = sorted(path.name for path in folder.glob("burst.svg"))
