@@ -105,6 +105,14 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def is_runnable(module: str) -> bool:
+    """True for a package with a ``__main__``, and for a module."""
+    found = importlib.util.find_spec(module)
+    assert found is not None
+    is_package = found.submodule_search_locations is not None
+    return not is_package or importlib.util.find_spec(f"{module}.__main__") is not None
+
+
 @pytest.mark.parametrize("command", commands_of_readme())
 def test_readme_names_only_commands_that_exist(command: str) -> None:
     name, *arguments = words_after_settings(command)
@@ -113,7 +121,7 @@ def test_readme_names_only_commands_that_exist(command: str) -> None:
         assert arguments[0] in targets
     elif name.endswith("python"):
         assert arguments[0] == "-m"
-        assert importlib.util.find_spec(f"{arguments[1]}.__main__") is not None
+        assert is_runnable(arguments[1])
     else:
         assert name in {"curl", "docker", "git", "cd", "serve", "export"}
 

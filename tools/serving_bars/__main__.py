@@ -1,7 +1,8 @@
 """``python -m tools.serving_bars``: measures the service against its bars on this machine.
 
-Each measurement starts and stops its own service. Results go into docs/results/service/serving.json, one
-record per measurement, and docs/serving.md is made of them. Exit codes: 0 measured, 2 wrong usage.
+Each measurement starts and stops its own service. Results go into
+docs/results/service/serving.json, one record per measurement, and docs/serving.md is made of them.
+Exit codes: 0 measured, 2 wrong usage.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """``python -m tools.soak``: a service under load for minutes, while parts of it are killed.
 
-Prints a table, writes docs/results/service/soak.json, and ends with 0 when the service did nothing wrong, 1
-when it did, 2 on wrong usage.
+Prints a table, writes docs/results/service/soak.json, and ends with 0 when the service did nothing
+wrong, 1 when it did, 2 on wrong usage.
 """
 
 import argparse
