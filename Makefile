@@ -31,7 +31,7 @@ TUNE = $(BIN)/python -m model_core sweep --split val --policies methods \
 EXPORTED_SETTINGS = $(shell env | sed -n 's/^\(OFFRAMP_[A-Z0-9_]*\)=.*/-u \1/p')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check train soak bench bench-caption bench-others browser clean
+.PHONY: help setup demo test manners check train soak bench bench-caption bench-others browser clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ demo: $(INSTALLED) ## Start the service and the page; Ctrl-C stops both
 test: $(INSTALLED) browser ## Run every test, the browser test too (under 15 minutes)
 	@echo "== test: running the tests (5 to 15 minutes on two cores)"
 	env -u REDIS_URL -u RAY_ADDRESS $(EXPORTED_SETTINGS) $(BIN)/python -m pytest $(ARGS)
+
+manners: $(INSTALLED) browser ## The page under axe-core, faults and ten visitors in a browser (two minutes)
+	env $(EXPORTED_SETTINGS) $(BIN)/python -m pytest -m manners -p no:randomly tests/e2e/test_manners.py $(ARGS)
 
 browser:
 	@for name in $(BROWSERS); do command -v $$name > /dev/null && exit 0; done; \

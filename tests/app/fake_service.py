@@ -48,6 +48,11 @@ class FakeService:
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
+    @property
+    def is_up(self) -> bool:
+        """True between ``start`` and ``kill``."""
+        return self._thread is not None and self._thread.is_alive()
+
     def start(self) -> None:
         """Answer from now on."""
         config = uvicorn.Config(
@@ -76,10 +81,7 @@ class FakeService:
         gets = [Route(path, self.report(name)) for path, name in reports.items()]
         names = ("caption", "entailment", "compare", "embed", "tags")
         posts = [Route(f"/v1/{name}", self.answer(name), methods=["POST"]) for name in names]
-        metrics = Route(
-            "/metrics", lambda request: PlainTextResponse((CANNED / "metrics.txt").read_text())
-        )
-        return Starlette(routes=[*gets, *posts, metrics])
+        return Starlette(routes=[*gets, *posts, Route("/metrics", self.metrics)])
 
     async def metrics(self, request: Request) -> Response:
         self.num_metrics_asked += 1

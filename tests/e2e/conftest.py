@@ -1,21 +1,15 @@
-"""A page in a process of its own, before the session's real service."""
+"""Pages in processes of their own: before the session's real service, and before a canned one."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.serving import Served, free_port
+from tests.app.fake_service import FakeService
+from tests.e2e.page_process import page_process
+from tests.serving import Served
 
-ROOT = Path(__file__).parents[2]
-START_TIMEOUT_S = 60
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -35,22 +29,25 @@ def api_url(served: Served) -> str:
 
 @pytest.fixture(scope="session")
 def page_url(api_url: str) -> Iterator[str]:
-    """The page as ``python -m app`` starts it; it must stop cleanly when told to."""
-    environment = {**os.environ, "OFFRAMP_API_URL": api_url, "OFFRAMP_PORT": str(free_port())}
-    command = [sys.executable, "-m", "app"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
-    watchdog.start()
-    line = process.stdout.readline()
-    watchdog.cancel()
-    assert line.startswith("Offramp page: "), f"the page did not start: {line!r}"
-    yield line.split()[2]
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == 0
-    process.stdout.close()
+    """The page before the real service."""
+    with page_process(api_url) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeService]:
+    """A service of canned answers."""
+    service = FakeService()
+    service.start()
+    yield service
+    service.kill()
+
+
+@pytest.fixture(scope="module")
+def canned_url(fake: FakeService) -> Iterator[str]:
+    """The page before canned answers."""
+    with page_process(fake.url, OFFRAMP_MCP="true") as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
