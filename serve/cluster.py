@@ -33,6 +33,8 @@ from serve.settings import ServeSettings, prepare_environment
 logger = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
+# A Unix socket's path has 107 characters, of which Ray takes most: not TMPDIR, which may be long.
+SOCKETS = "/tmp"
 ALL_INTERFACES = ("0.0.0.0", "::", "")
 READY_TIMEOUT_S = 180.0
 # One line per request is enough, and the replica writes it.
@@ -147,7 +149,9 @@ class LocalCluster:
         binary = find_haproxy() if self.settings.haproxy else None
         if binary is not None:
             # Ray makes paths of 70 characters below it, and a socket has room for about a hundred.
-            folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="p-"))
+            folder = self._stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="p-", dir=SOCKETS)
+            )
             self._stack.enter_context(
                 changed_environment(haproxy_environment(binary, Path(folder)))
             )

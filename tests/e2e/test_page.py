@@ -72,7 +72,7 @@ def test_pressing_a_word_explains_why_it_stopped(page: Page, photo: Path) -> Non
 
 def test_saved_trace_opens_again(page: Page, photo: Path, tmp_path: Path) -> None:
     ask(page, "caption", photo)
-    link = page.locator("a.off-save:visible")
+    link = page.locator("a.off-save:visible", has_text="trace")
     link.wait_for(timeout=ANSWER_TIMEOUT_MS)
     with page.expect_download() as download:
         link.click()
