@@ -47,6 +47,8 @@ def process(tiny_checkpoint: Path, folder: Path) -> Iterator[tuple[subprocess.Po
     port = free_port()
     environment = {**os.environ, "OFFRAMP_API_PORT": str(port), "TMPDIR": str(folder)}
     environment.pop("REDIS_URL", None)
+    # The session's cluster may run meanwhile, and a second HAProxy beside it does not come up.
+    environment["OFFRAMP_HAPROXY"] = "false"
     command = [sys.executable, "-m", "serve", "--set", f"checkpoint={tiny_checkpoint}"]
     with (folder / "out").open("wb") as out:
         running = subprocess.Popen(
