@@ -45,10 +45,10 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 def process(tiny_checkpoint: Path, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     port = free_port()
-    environment = {**os.environ, "OFFRAMP_API_PORT": str(port), "TMPDIR": str(folder)}
+    # Without what a cluster of this session has told its own processes, such as HAProxy's ports.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment = {**own, "OFFRAMP_API_PORT": str(port), "TMPDIR": str(folder)}
     environment.pop("REDIS_URL", None)
-    # The session's cluster may run meanwhile, and a second HAProxy beside it does not come up.
-    environment["OFFRAMP_HAPROXY"] = "false"
     command = [sys.executable, "-m", "serve", "--set", f"checkpoint={tiny_checkpoint}"]
     with (folder / "out").open("wb") as out:
         running = subprocess.Popen(
