@@ -5,6 +5,8 @@ The text of an error may quote what a user sent.
 
 import traceback
 
+UNEXPECTED = "the service failed; its log has the cause under this id"
+
 
 def describe_failure(error: BaseException) -> str:
     """The kind of an error and of its causes, each with the lines it passed."""

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.errors import ServiceError, error_answer
-from serve.failure_report import describe_failure
+from serve.failure_report import UNEXPECTED, describe_failure
 from serve.logs import AnswerNote, RequestLine
 from serve.metrics import ServiceMetrics
 from serve.request_body import bounded_receive
@@ -149,7 +149,7 @@ class RequestMiddleware:
             if has_started:
                 raise
             response = make_error_response(
-                500, ServiceError.code, "the service failed; its log has the cause under this id",
+                500, ServiceError.code, UNEXPECTED,
                 context.request_id,
             )  # fmt: skip
             await response(scope, receive, send_with_id)

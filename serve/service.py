@@ -27,7 +27,7 @@ from serve.engine import Engine
 from serve.engine_observer import Timeline
 from serve.errors import DeadlineExceededError, InvalidInputError
 from serve.flight import SingleFlight
-from serve.metrics import ServiceMetrics
+from serve.metrics import ModelNames, ServiceMetrics
 from serve.oversight import Oversight
 from serve.policy_book import ChosenPolicy, PolicyBook
 from serve.questions import DecodedQuestion, EmbeddingQuestion, Photo, Question, TagsQuestion
@@ -42,19 +42,9 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-class ModelInfoLike(Protocol):
+class ModelInfoLike(ModelNames, Protocol):
     """What the service reports of a model; ``model_core.predictor.ModelInfo`` has it."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def hash(self) -> str: ...
-    @property
-    def device(self) -> str: ...
-    @property
-    def dtype(self) -> str: ...
-    @property
-    def weights(self) -> str: ...
     @property
     def num_encoder_layers(self) -> int: ...
     @property

@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from model_core.errors import InputError
 from serve.connection import while_connected
 from serve.errors import InvalidInputError, ServiceError, error_answer
+from serve.failure_report import UNEXPECTED, describe_failure
 from serve.middleware import CLIENT_CLOSED_REQUEST, context_of
 from serve.schemas import ErrorAnswer, StreamedToken, StreamEvent, TokenEvent
 from serve.service import ServedAnswer
@@ -162,9 +163,9 @@ async def _events(
         return
     except (ServiceError, InputError) as error:
         failure = error if isinstance(error, ServiceError) else InvalidInputError(str(error))
-    except Exception:
-        logger.exception("the stream of request %s failed", context.request_id)
-        failure = ServiceError("the service failed; its log has the cause under this id")
+    except Exception as error:  # noqa: BLE001 - the border of a stream that has begun
+        logger.error("request %s failed: %s", context.request_id, describe_failure(error))
+        failure = ServiceError(UNEXPECTED)
     context.status, context.error_code = failure.status, failure.code
     yield wording.error(
         error_answer(failure.status, failure.code, str(failure), context.request_id)

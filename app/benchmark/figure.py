@@ -50,13 +50,18 @@ def methods_figure(
     add_ring(figure, [spot for spot in spots if spot.number == chosen])
     figure.update_xaxes(title=f"{cost_words(axes)} saved (%)")
     figure.update_yaxes(title=axes.metric)
+    return laid_out(figure, len(families))
+
+
+def laid_out(figure: go.Figure, num_families: int) -> go.Figure:
+    """The figure with its legend below, and answering presses."""
     figure.update_layout(
         clickmode="event",
         hovermode="closest",
         hoverlabel={"align": "left"},
         modebar={"orientation": "v", "bgcolor": CLEAR},
     )
-    styled(figure, height=HEIGHT + 12 * len(families))
+    styled(figure, height=HEIGHT + 12 * num_families)
     return figure.update_layout(
         legend={"orientation": "h", "y": -0.14, "yanchor": "top", "maxheight": 0.3}
     )

@@ -79,10 +79,15 @@ async def run_sweep(
                 reported = time.monotonic()
                 yield step()
     finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await cancel(running)
     yield step(is_over=True)
+
+
+async def cancel(running: set[Asked]) -> None:
+    """Ends requests under way, and returns when they have ended."""
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 def keep_results(

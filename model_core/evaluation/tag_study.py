@@ -166,10 +166,7 @@ def study_tags(
     models = {
         name: _model(one, policies, choice, measured[name]) for name, one in predictors.items()
     }
-    (_, of_first), *others = measured.items()
-    for name, of_model in others:
-        for point, here, there in zip(models[name].points, of_model, of_first, strict=True):
-            point.against_first = estimate_of_draws(here.maps, there.maps)
+    _compare_with_first(models, measured)
     taggers = {name: one.tagger for name, one in predictors.items()}
     settings = [Timed(name, policy) for name in predictors for policy in policies]
     timed = test.rows()[:num_timed]
@@ -189,6 +186,15 @@ def study_tags(
         commit=current_commit(),
         models=models,
     )
+
+
+def _compare_with_first(
+    models: Mapping[str, TagModel], measured: Mapping[str, Sequence["_Measured"]]
+) -> None:
+    (_, of_first), *others = measured.items()
+    for name, of_model in others:
+        for point, here, there in zip(models[name].points, of_model, of_first, strict=True):
+            point.against_first = estimate_of_draws(here.maps, there.maps)
 
 
 def _model(

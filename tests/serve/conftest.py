@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -13,10 +13,12 @@ from PIL import Image
 
 from serve.api import create_app
 from serve.cache import ResultCache
+from serve.cache_backends import EmbeddedServer
 from serve.engine import Engine, EngineLimits
 from serve.service import Service
 from serve.settings import ServeSettings
 from serve.tracing import Tracing
+from tests.fault_proxy import FaultProxy
 from tests.serve.fakes import FakeInfo, FakePredictor, FakeSlots, Gate
 
 
@@ -96,3 +98,18 @@ async def start() -> AsyncIterator[Start]:
 @pytest.fixture
 async def running(start: Start) -> Running:
     return await start()
+
+
+@pytest.fixture
+def valkey() -> Iterator[EmbeddedServer]:
+    """A real server for one test."""
+    server = EmbeddedServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+async def proxy(valkey: EmbeddedServer) -> AsyncIterator[FaultProxy]:
+    """What a test reaches it through, and can break."""
+    async with FaultProxy(valkey.url) as proxy:
+        yield proxy

@@ -1,6 +1,6 @@
 """Requests of a caller in a minute: shared by replicas, and counted here when Redis is gone."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
@@ -13,19 +13,6 @@ from tests.fault_proxy import Fault, FaultProxy
 from tests.serve.conftest import Start
 
 TIMEOUT_S = 1.0  # longer than in service: a test may wait for its turn on a busy machine
-
-
-@pytest.fixture
-def valkey() -> Iterator[EmbeddedServer]:
-    server = EmbeddedServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-async def proxy(valkey: EmbeddedServer) -> AsyncIterator[FaultProxy]:
-    async with FaultProxy(valkey.url) as proxy:
-        yield proxy
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 """Over HTTP nobody notices what becomes of Redis, but whoever asks how the service is."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
-from serve.cache_backends import EmbeddedServer
 from serve.schemas import StreamEvent
 from tests.fault_proxy import Fault, FaultProxy
 from tests.serve.asgi import parse_events
@@ -16,16 +14,6 @@ from tests.serve.conftest import Running, Start
 
 FAULTS = [Fault.REFUSE, Fault.BLACK_HOLE, Fault.DELAY, Fault.CUT]
 OF_THE_REQUEST = ("cache", "request_id")
-
-
-@pytest.fixture
-async def proxy() -> AsyncIterator[FaultProxy]:
-    server = EmbeddedServer()
-    try:
-        async with FaultProxy(server.url) as proxy:
-            yield proxy
-    finally:
-        server.close()
 
 
 async def break_redis(proxy: FaultProxy, fault: Fault) -> None:

@@ -1,13 +1,13 @@
 """Two replicas on one real Valkey, and what becomes of them when it fails."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from serve.breaker import BreakerState
 from serve.cache import CachedAnswer, ResultCache
-from serve.cache_backends import EmbeddedServer, RedisBackend
+from serve.cache_backends import RedisBackend
 from serve.cache_metrics import CacheEvent
 from serve.replica_flight import ReplicaFlight, Shared
 from tests.fault_proxy import Fault, FaultProxy
@@ -23,19 +23,6 @@ def no_compute() -> Awaitable[CachedAnswer]:
 
 async def compute_other() -> CachedAnswer:
     return OTHER
-
-
-@pytest.fixture
-def valkey() -> Iterator[EmbeddedServer]:
-    server = EmbeddedServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-async def proxy(valkey: EmbeddedServer) -> AsyncIterator[FaultProxy]:
-    async with FaultProxy(valkey.url) as proxy:
-        yield proxy
 
 
 @pytest.fixture
