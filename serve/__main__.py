@@ -22,8 +22,8 @@ from pydantic import ValidationError
 from model_core.config import CONFIG_ROOT, describe_validation_error
 from model_core.errors import ConfigError, OfframpError
 from serve.commands import caption_folder
-from serve.logs import configure_logging
 from serve.settings import ServeSettings, prepare_environment
+from serve.telemetry.logs import configure_logging
 
 logger = logging.getLogger("serve")
 
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: ServeSettings, options: dict[str, Any]) -> int:
-    from serve.cluster import LocalCluster, StartupError
+    from serve.cluster.local_cluster import LocalCluster, StartupError
 
     is_stopping = threading.Event()
     try:

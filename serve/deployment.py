@@ -14,16 +14,16 @@ from ray.serve import Application
 
 from model_core.checkpoint import default_checkpoint
 from model_core.predictor import Predictor
-from serve.api import create_app
-from serve.cache import ResultCache
+from serve.cache.result_cache import ResultCache
 from serve.engine import Engine, EngineLimits
 from serve.errors import OverloadedError
-from serve.live_config import LiveConfig
-from serve.logs import configure_logging
-from serve.metrics_server import start_metrics_server
+from serve.http.api import create_app
+from serve.policies.live_config import LiveConfig
 from serve.service import Service
 from serve.settings import ServeSettings
-from serve.tracing import make_tracing
+from serve.telemetry.logs import configure_logging
+from serve.telemetry.metrics_server import start_metrics_server
+from serve.telemetry.tracing import make_tracing
 
 logger = logging.getLogger(__name__)
 

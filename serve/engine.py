@@ -23,7 +23,6 @@ from typing import Any, Protocol
 from model_core.errors import InputError
 from model_core.types import Answer, StepEvent
 from serve.admission import AdmissionBudget
-from serve.engine_observer import EngineObserver, Timeline
 from serve.errors import (
     EngineError,
     InvalidInputError,
@@ -31,8 +30,9 @@ from serve.errors import (
     ServiceError,
     UnavailableError,
 )
-from serve.failure_report import describe_failure
 from serve.jobs import EventListener, Job, JobQueue, RequestLike
+from serve.telemetry.engine_observer import EngineObserver, Timeline
+from serve.telemetry.failure_report import describe_failure
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from model_core.types import Answer, StepEvent
-from serve.engine_observer import Timeline
 from serve.errors import DeadlineExceededError, OverloadedError
+from serve.telemetry.engine_observer import Timeline
 
 EventListener = Callable[[StepEvent], None]
 

@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from serve.preset_order import RankedPreset
+from serve.policies.preset_order import RankedPreset
 from serve.rules import ExitRules, PolicyChoice, WireModel
 
 _MIN_QUALITY = Field(

@@ -18,24 +18,31 @@ from model_core.config import ExitConfig, TaskConfig
 from model_core.preprocessing import decode_photo
 from model_core.request import EMBEDDING_TASK, TAGS_TASK
 from serve import questions, schemas
-from serve.audit import AuditSource
-from serve.cache import CachedAnswer, KeyParts, ResultCache, cache_key, hash_pixels, normalise_text
-from serve.cache_control import FREE_USE, CacheUse
-from serve.cache_metrics import CacheEvent, watch_cache
-from serve.drain import Drain
+from serve.cache.cache_control import FREE_USE, CacheUse
+from serve.cache.flight import SingleFlight
+from serve.cache.metrics import CacheEvent, watch_cache
+from serve.cache.replica_flight import ReplicaFlight, Shared
+from serve.cache.result_cache import (
+    CachedAnswer,
+    KeyParts,
+    ResultCache,
+    cache_key,
+    hash_pixels,
+    normalise_text,
+)
 from serve.engine import Engine
-from serve.engine_observer import Timeline
 from serve.errors import DeadlineExceededError, InvalidInputError
-from serve.flight import SingleFlight
-from serve.metrics import ModelNames, ServiceMetrics
-from serve.oversight import Oversight
-from serve.policy_book import ChosenPolicy, PolicyBook
+from serve.http.drain import Drain
+from serve.http.rate_limit import RateLimiter
+from serve.policies.book import ChosenPolicy, PolicyBook
 from serve.questions import DecodedQuestion, EmbeddingQuestion, Photo, Question, TagsQuestion
-from serve.rate_limit import RateLimiter
-from serve.replica_flight import ReplicaFlight, Shared
 from serve.settings import ServeSettings
+from serve.steering.audit import AuditSource
+from serve.steering.oversight import Oversight
+from serve.telemetry.engine_observer import Timeline
+from serve.telemetry.metrics import ModelNames, ServiceMetrics
+from serve.telemetry.tracing import Tracing
 from serve.token_feed import Follow, TokenFeed, follow_nothing
-from serve.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 

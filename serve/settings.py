@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from model_core.config import describe_validation_error, preset_names
 from model_core.errors import ConfigError
-from serve.preset_order import RankedPreset
+from serve.policies.preset_order import RankedPreset
 
 
 class ServeSettings(BaseSettings):

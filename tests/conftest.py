@@ -13,7 +13,7 @@ from model_core.checkpoint import save_checkpoint
 from model_core.config import CONFIG_ROOT, ModelConfig, load_config
 from model_core.predictor import Predictor
 from model_core.tokenizer import WordPieceTokenizer
-from serve.cluster import LocalCluster
+from serve.cluster.local_cluster import LocalCluster
 from serve.settings import ServeSettings
 from tests.dataset import write_data_folder
 from tests.serving import Served, free_port

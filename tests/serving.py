@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import httpx
 
 from model_core.predictor import Predictor
-from serve.cache_backends import EmbeddedServer
+from serve.cache.backends import EmbeddedServer
 from serve.settings import ServeSettings
 
 

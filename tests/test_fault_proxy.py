@@ -10,7 +10,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from serve.cache_backends import EmbeddedServer
+from serve.cache.backends import EmbeddedServer
 from tests.fault_proxy import Fault, FaultProxy
 
 TIMEOUT_S = 0.1

@@ -19,8 +19,8 @@ from model_core.evaluation.examples import Example, make_request
 from model_core.evaluation.features import stem_features
 from model_core.policies import SimilarityPolicy
 from model_core.predictor import Predictor
-from serve.agreement import compare_captions, compare_labels, upper_bound
-from serve.preset_order import FULL_PRESET, PRESET_ORDER
+from serve.policies.preset_order import FULL_PRESET, PRESET_ORDER
+from serve.steering.agreement import compare_captions, compare_labels, upper_bound
 
 FIRST_EXITS = "first exits"
 OTHER_EXAMPLE = "other example"

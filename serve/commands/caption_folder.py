@@ -86,7 +86,7 @@ def _caption(
     import ray
 
     from serve.batch.caption_job import caption_missing
-    from serve.cluster import start_ray
+    from serve.cluster.local_cluster import start_ray
 
     is_ours = not ray.is_initialized()
     if is_ours:

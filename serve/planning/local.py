@@ -22,7 +22,8 @@ from serve.settings import ServeSettings, prepare_environment
 def running(num_replicas: int, **values: Any) -> Iterator[str]:
     """The address of a service that runs meanwhile."""
     prepare_environment(CONFIG_ROOT.parent)
-    from serve.cluster import LocalCluster  # Ray reads its environment when it is imported
+    # Ray reads its environment when it is imported.
+    from serve.cluster.local_cluster import LocalCluster
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -7,8 +7,8 @@ import yaml
 
 from app.policy_file import MAX_DESCRIPTION, policy_yaml
 from model_core.config import ExitConfig, load_preset
-from serve.live_config import LiveConfig
-from serve.policy_book import PolicyBook, to_rules
+from serve.policies.book import PolicyBook, to_rules
+from serve.policies.live_config import LiveConfig
 from serve.rules import (
     ConfidenceRule,
     ExitRules,

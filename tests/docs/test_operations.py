@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from serve.cache import ResultCache
+from serve.cache.result_cache import ResultCache
 from serve.engine import Engine, EngineLimits
 from serve.service import Service
 from serve.settings import ServeSettings

@@ -11,13 +11,13 @@ import pytest
 from fastapi import FastAPI
 from PIL import Image
 
-from serve.api import create_app
-from serve.cache import ResultCache
-from serve.cache_backends import EmbeddedServer
+from serve.cache.backends import EmbeddedServer
+from serve.cache.result_cache import ResultCache
 from serve.engine import Engine, EngineLimits
+from serve.http.api import create_app
 from serve.service import Service
 from serve.settings import ServeSettings
-from serve.tracing import Tracing
+from serve.telemetry.tracing import Tracing
 from tests.fault_proxy import FaultProxy
 from tests.serve.fakes import FakeInfo, FakePredictor, FakeSlots, Gate
 

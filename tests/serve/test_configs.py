@@ -12,7 +12,7 @@ from model_core.policies import POLICIES
 from model_core.policy_heads import usable_kinds
 from serve.__main__ import main, read_serve_file
 from serve.deployment import DEPLOYMENT_NAME, bind_app, build_app
-from serve.live_config import LiveConfig
+from serve.policies.live_config import LiveConfig
 from serve.settings import ServeSettings
 
 # Of Kubernetes, and checked in test_kuberay.py.

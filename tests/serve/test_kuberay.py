@@ -15,7 +15,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from model_core.config import CONFIG_ROOT
 from serve.deployment import DEPLOYMENT_NAME, build_app
-from serve.live_config import LiveConfig
+from serve.policies.live_config import LiveConfig
 from serve.settings import ServeSettings
 
 PATH = CONFIG_ROOT / "serve" / "kuberay.yaml"

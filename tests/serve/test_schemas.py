@@ -12,7 +12,7 @@ from model_core.policies import POLICIES, ThresholdDecay
 from model_core.request import MAX_NUM_BEAMS
 from model_core.types import Answer
 from serve import rules, schemas
-from serve.cache import CachedAnswer
+from serve.cache.result_cache import CachedAnswer
 from tests.serve.fakes import make_trace
 
 RULES: dict[str, type[BaseModel]] = {

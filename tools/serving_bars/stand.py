@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from model_core.evaluation.results import current_commit
-from serve.cluster import LocalCluster
+from serve.cluster.local_cluster import LocalCluster
 from serve.load.arrivals import Mix, Phase
 from serve.load.calls import Call, Load, make_body
 from serve.load.client import LoadClient

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from serve.cache_backends import EmbeddedServer
+from serve.cache.backends import EmbeddedServer
 from serve.load.arrivals import Phase, poisson_times
 from serve.load.calls import Call
 from serve.load.client import LoadClient, RetryRule

@@ -1,0 +1,1 @@
+"""Results kept and computed once: keys, entries, where they are kept, and what is in flight."""

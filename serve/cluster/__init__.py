@@ -1,0 +1,1 @@
+"""Ray and HAProxy on this machine."""

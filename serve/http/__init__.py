@@ -1,0 +1,1 @@
+"""The HTTP side: routes, what goes round them, and bodies in and out."""
