@@ -45,8 +45,7 @@ def run_measure(options: argparse.Namespace) -> int:
 
     photos = read_photos(options)
     predictor = Predictor.load(options.checkpoint or default_checkpoint())
-    tasks = [task for task, _ in Mix.parse(options.mix).shares]
-    costs = measure_here(predictor, photos, options, tasks)
+    costs = measure_here(predictor, photos, options, _shape(options, 1))
     CapacityFile(costs=costs).write(options.out)
     print(costs_table(costs))
     return 0
@@ -112,7 +111,8 @@ def read_photos(options: argparse.Namespace) -> PhotoSource:
 
 
 def _shape(options: argparse.Namespace, num_replicas: int) -> Shape:
-    return Shape(num_replicas, options.slots, options.max_admit, options.queue_limit)
+    limits = (options.slots, options.max_admit, options.queue_limit, options.max_admit_s)
+    return Shape(num_replicas, *limits)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -158,9 +158,14 @@ def _command(
     add("--costs", type=Path, default=DEFAULT_FILE, help="what measure has written")
     add("--mix", default=DEFAULT_MIX, help="shares of the tasks")
     add("--seconds", type=float, default=60.0, help="length of one run")
-    add("--slots", type=int, default=16, help="of a replica")
-    add("--max-admit", type=int, default=4, help="requests encoded between two steps")
-    add("--queue-limit", type=int, default=64, help="requests that may wait in a replica")
+    shape = Shape()
+    add("--slots", type=int, default=shape.num_slots, help="of a replica")
+    add("--max-admit", type=int, default=shape.max_admit_per_step,
+        help="requests encoded between two steps")  # fmt: skip
+    add("--max-admit-s", type=float, default=shape.max_admit_s_per_step,
+        help="seconds of encoding between two steps")  # fmt: skip
+    add("--queue-limit", type=int, default=shape.queue_limit,
+        help="requests that may wait in a replica")  # fmt: skip
     add("--photos", type=Path, metavar="DIR", help="photos to send; generated ones when absent")
     add("--checkpoint", type=Path, help="folder of the model; the shipped one when absent")
     return parser

@@ -2,8 +2,9 @@
 
 import argparse
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 from model_core.config import CONFIG_ROOT
@@ -19,8 +20,8 @@ from serve.settings import ServeSettings, prepare_environment
 
 
 @contextmanager
-def running(num_replicas: int, **values: Any) -> Iterator[str]:
-    """The address of a service that runs meanwhile."""
+def running(shape: Shape, **values: Any) -> Iterator[str]:
+    """The address of a service of this shape that runs meanwhile."""
     prepare_environment(CONFIG_ROOT.parent)
     # Ray reads its environment when it is imported.
     from serve.cluster.local_cluster import LocalCluster
@@ -28,8 +29,10 @@ def running(num_replicas: int, **values: Any) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    settings = ServeSettings.resolve({"api_port": port, "log_level": "WARNING", **values})
-    options = {"num_replicas": num_replicas, "ray_actor_options": {"num_cpus": 1}}
+    limits = {field.name: getattr(shape, field.name) for field in fields(shape)}
+    given = {"api_port": port, "log_level": "WARNING", **limits, **values}
+    settings = ServeSettings.resolve(given)
+    options = {"ray_actor_options": {"num_cpus": 1}}
     with LocalCluster(settings, options) as cluster:
         yield cluster.address
 
@@ -38,18 +41,18 @@ def measure_here(
     predictor: Predictor,
     photos: PhotoSource,
     options: argparse.Namespace,
-    tasks: Sequence[str],
+    shape: Shape,
 ) -> Costs:
-    """Costs of the engine in this process, and of the way to one replica.
+    """Costs of the engine in this process, and of the way to one replica of this shape.
 
     What HTTP takes from a busy engine is what its answers per second under too much load leave
     unexplained; so this one number of a single replica is fitted, and not foretold.
     """
     meter = CostMeter(predictor, photos, options.policy)
-    costs = meter.measure(tasks, options.repeats)
+    mix = Mix.parse(options.mix)
+    costs = meter.measure([task for task, _ in mix.shares], options.repeats)
     answer_ms = meter.answer_ms(options.requests)
-    mix, shape = Mix.parse(options.mix), Shape(1, options.slots, options.max_admit)
-    with running(1, checkpoint=options.checkpoint, num_slots=options.slots) as url:
+    with running(shape, checkpoint=options.checkpoint) as url:
         way = measure_way(url, photos, options.policy, options.requests)
         rate = OVERLOAD * saturation_rate(costs, shape, mix)
         report = load_on(url, photos, mix, options.policy)(rate, options.seconds)
@@ -68,8 +71,7 @@ def compare_here(
     costs: Costs, shape: Shape, mix: Mix, photos: PhotoSource, options: argparse.Namespace
 ) -> list[Comparison]:
     """The simulation beside so many replicas."""
-    limits = {"num_slots": shape.num_slots, "queue_limit": shape.queue_limit}
-    with running(shape.num_replicas, checkpoint=options.checkpoint, **limits) as url:
+    with running(shape, checkpoint=options.checkpoint) as url:
         measure = load_on(url, photos, mix, costs.policy)
         measure(saturation_rate(costs, shape, mix) / 2, min(5.0, options.seconds))
         return compare(costs, shape, mix, options.seconds, measure)

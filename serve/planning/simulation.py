@@ -1,8 +1,8 @@
 """A discrete-event simulation of replicas: arrivals, routing, queues, admission, steps, exits.
 
-Each replica does what ``serve.engine`` does: it admits a few waiting requests, makes a step, and
-goes on; a row leaves when its answer has as many tokens as a measured one. The router takes the
-less busy of two replicas, as Ray does.
+Each replica does what ``serve.engine`` does: it admits a few waiting requests, as many as the
+engine's own budget of encoder work allows, makes a step, and goes on; a row leaves when its answer
+has as many tokens as a measured one. The router takes the less busy of two replicas, as Ray does.
 """
 
 from collections import deque
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import simpy
 
+from serve.admission import AdmissionBudget
 from serve.load.arrivals import Mix, Phase, poisson_times
 from serve.load.latencies import Latencies
 from serve.planning.costs import Costs
@@ -30,6 +31,7 @@ class Shape:
     num_slots: int = 16
     max_admit_per_step: int = 4
     queue_limit: int = 64
+    max_admit_s_per_step: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class _Replica:
         self._env = env
         self._costs = costs
         self._shape = shape
+        self._budget = AdmissionBudget(shape.max_admit_per_step, shape.max_admit_s_per_step)
         self._work = env.event()
         env.process(self._run())
 
@@ -111,13 +114,15 @@ class _Replica:
 
     def _admit(self) -> Process:
         num_free = self._shape.num_slots - len(self.active)
-        num = min(len(self.waiting), num_free, self._shape.max_admit_per_step)
+        num_allowed = self._budget.num_requests(is_decoding=bool(self.active))
+        num = min(len(self.waiting), num_free, num_allowed)
         if num == 0:
             return
         jobs = [self.waiting.popleft() for _ in range(num)]
         self.active += jobs
         admits = [self._costs.tasks[job.task].admit for job in jobs]
         ms = max(cost.base_ms for cost in admits) + sum(cost.row_ms for cost in admits)
+        self._budget.note(num, ms / 1e3)
         yield self._spend(ms + num * self._costs.handling_ms)
 
     def _step(self) -> Process:

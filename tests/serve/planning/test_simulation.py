@@ -51,6 +51,33 @@ def test_answer_of_the_encoder_alone_takes_no_step() -> None:
     assert found.latencies.p50_ms == pytest.approx(10.0)
 
 
+def answers_per_s(max_admit_s_per_step: float, costs: Costs) -> float:
+    """Of eight slots that never lack work."""
+    shape = Shape(num_slots=8, queue_limit=100, max_admit_s_per_step=max_admit_s_per_step)
+    return simulate(costs, shape, Demand(40.0, 400.0, CAPTIONS)).answered_per_s
+
+
+def test_encoding_between_two_steps_is_bounded_by_time_as_in_the_engine() -> None:
+    step = StepCost(base_ms=100.0, layer_ms=0.0, row_ms=0.0, row_layer_ms=0.0)
+    task = TaskCost(admit=AdmitCost(base_ms=0.0, row_ms=60.0), answers=[[1, 1]])
+    costs = Costs(policy="full", step=step, tasks={"caption": task})
+    # Four take 240 ms, and the same four leave after two steps: 340 ms with them, 340 ms with four
+    # more, and so on: four in each 340 ms.
+    assert answers_per_s(0.25, costs) == pytest.approx(4 / 0.34, rel=0.02)
+    # 130 ms hold two: two answers in each 2 * 60 + 100 ms.
+    assert answers_per_s(0.13, costs) == pytest.approx(2 / 0.22, rel=0.02)
+    # Not even one fits: one is admitted all the same, in each 60 + 100 ms.
+    assert answers_per_s(0.01, costs) == pytest.approx(1 / 0.16, rel=0.02)
+
+
+def test_time_does_not_bound_what_is_encoded_while_nobody_is_decoded() -> None:
+    step = StepCost(base_ms=100.0, layer_ms=0.0, row_ms=0.0, row_layer_ms=0.0)
+    task = TaskCost(admit=AdmitCost(base_ms=0.0, row_ms=60.0), answers=[[1]])
+    costs = Costs(policy="full", step=step, tasks={"caption": task})
+    # Every answer ends with its step, so four are admitted into an empty batch each time.
+    assert answers_per_s(0.01, costs) == pytest.approx(4 / 0.34, rel=0.02)
+
+
 def test_hits_cost_their_own_time_and_no_work(costs: Costs) -> None:
     kept = costs.model_copy(update={"cached_ms": 3.0})
     found = simulate(kept, ONE_SLOT, Demand(5.0, 1000.0, CAPTIONS, hit_fraction=0.6))
