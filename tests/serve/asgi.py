@@ -1,13 +1,16 @@
-"""One request driven message by message, as a server does; a test can leave in the middle."""
+"""An application as a server sees it: its requests message by message, or a port of its own."""
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+import uvicorn
 from starlette.types import ASGIApp, Message
 
 from serve.schemas import StreamEvent
+from tests.serving import free_port
 
 WAIT_S = 10.0
 
@@ -28,6 +31,29 @@ def parse_events(body: str) -> list[Event]:
         event = StreamEvent(name.removeprefix("event: "))
         events.append(Event(event, json.loads(data.removeprefix("data: "))))
     return events
+
+
+async def wait_until(condition: Callable[[], bool]) -> None:
+    """Returns once it is so; the test fails when that takes too long."""
+    async with asyncio.timeout(WAIT_S):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def listening(app: ASGIApp) -> AsyncIterator[int]:
+    """The port on which the application is served."""
+    port = free_port()
+    config = uvicorn.Config(app, "127.0.0.1", port, lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.005)
+    try:
+        yield port
+    finally:
+        server.should_exit = True
+        await task
 
 
 class Connection:

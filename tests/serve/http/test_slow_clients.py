@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-import uvicorn
 
+from tests.serve.asgi import listening
 from tests.serve.conftest import Running, Start
-from tests.serving import free_port
 
 pytestmark = pytest.mark.timeout(60)  # what is tested here hangs when it fails
 
@@ -23,22 +22,6 @@ BEGINNINGS = [
     HEAD.replace(b"application/json", b"multipart/form-data; boundary=b") % 10_000
     + b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n',
 ]
-
-
-@asynccontextmanager
-async def listening(running: Running) -> AsyncIterator[int]:
-    """The port on which the application is served."""
-    port = free_port()
-    config = uvicorn.Config(running.app, "127.0.0.1", port, lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.005)
-    try:
-        yield port
-    finally:
-        server.should_exit = True
-        await task
 
 
 @asynccontextmanager
@@ -66,7 +49,7 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[int, str]:
 @pytest.mark.parametrize("beginning", BEGINNINGS)
 async def test_body_that_trickles_is_408(start: Start, beginning: bytes) -> None:
     running = await start(body_timeout_s=0.3)
-    async with listening(running) as port, connected(port) as (reader, writer):
+    async with listening(running.app) as port, connected(port) as (reader, writer):
         writer.write(beginning)
         answer = asyncio.create_task(read_answer(reader))
         while not answer.done():  # a byte now and then does not renew the time
@@ -80,7 +63,7 @@ async def test_client_that_leaves_in_its_body_is_no_failure(
     running: Running, beginning: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="serve"):
-        async with listening(running) as port:
+        async with listening(running.app) as port:
             async with connected(port) as (_, writer):
                 writer.write(beginning)
                 await writer.drain()

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+import logging
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from serve.policies.book import ChosenPolicy
 from serve.schemas import StreamEvent
 from serve.service import ServedAnswer
 from serve.token_feed import Follow, TokenFeed
-from tests.serve.asgi import WAIT_S, Connection, Event, parse_events
+from tests.serve.asgi import WAIT_S, Connection, Event, parse_events, wait_until
 from tests.serve.conftest import Running, Start
 from tests.serve.fakes import make_trace
 
@@ -33,12 +33,6 @@ def texts(tokens: list[schemas.StreamedToken]) -> list[str]:
 def event_texts(event: Event) -> list[str]:
     assert event.name is StreamEvent.TOKEN
     return [token["text"] for token in event.data["tokens"]]
-
-
-async def wait_until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 async def let_cancelled_work_end() -> None:
@@ -281,9 +275,8 @@ async def test_failure_after_the_start_is_the_last_event(start: Start, image: st
     assert 'offramp_requests_total{route="/v1/caption",status="504"} 1.0' in text
 
 
-async def test_unexpected_failure_after_the_start_is_told_without_its_words(
-    start: Start, image: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def fail_after_the_start(start: Start, image: str, monkeypatch: pytest.MonkeyPatch) -> Event:
+    """The last event of a stream in which something breaks that quotes private words."""
     running = await start(is_gated=True)
     running.predictor.caption_parts = PARTS
     connection = Connection(running.app, "/v1/caption", stream_body(image))
@@ -291,15 +284,34 @@ async def test_unexpected_failure_after_the_start_is_told_without_its_words(
     await connection.event()
 
     def explode(*_: object) -> None:
-        raise ZeroDivisionError("inner words")
+        raise ZeroDivisionError("inner words") from ValueError("words of its cause")
 
     monkeypatch.setattr(running.service.metrics, "count_answer", explode)
     running.gate.open()
     event = (await read_rest(connection))[-1]
+    await connection.task
+    return event
+
+
+async def test_unexpected_failure_after_the_start_is_told_without_its_words(
+    start: Start, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = await fail_after_the_start(start, image, monkeypatch)
     assert event.name is StreamEvent.ERROR
     assert event.data["error"]["code"] == "internal_error"
-    assert "inner" not in json.dumps(event.data)
-    await connection.task
+    assert "words" not in json.dumps(event.data)
+
+
+async def test_unexpected_failure_after_the_start_is_logged_without_its_words(
+    start: Start, image: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, logger="serve"):
+        event = await fail_after_the_start(start, image, monkeypatch)
+    (failure,) = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
+    assert failure.startswith(f"request {event.data['error']['request_id']} failed: ")
+    assert "ZeroDivisionError at" in failure and "from ValueError at" in failure
+    assert "in explode" in failure
+    assert "words" not in caplog.text
 
 
 @pytest.mark.parametrize("path", ["/v1/tags", "/v1/embed", "/v1/compare"])
