@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from app.benchmark.results import RESULTS
 from app.settings import AppSettings
 from serve.settings import ServeSettings
 
@@ -198,6 +199,28 @@ def test_settings_accept_the_environment_of_the_container(
     assert (host, port) == ("0.0.0.0", services[name]["ports"][0]["target"])
 
 
+@pytest.mark.parametrize("path", ["docker-compose.yml", "configs/prometheus/prometheus.yaml"])
+def test_every_variable_that_a_comment_names_is_read(services: dict[str, Any], path: str) -> None:
+    lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
+    comments = "".join(line for line in lines if line.lstrip().startswith("#"))
+    named = set(re.findall(r"(?:OFFRAMP|GRAFANA)_[A-Z_]+[A-Z]", comments))
+    assert named
+    taken = re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    passed = [
+        name
+        for service in services.values()
+        for name, value in service.get("environment", {}).items()
+        if value is None
+    ]
+    assert named <= {*taken, *passed}
+
+
+def test_object_store_fits_into_shared_memory(services: dict[str, Any]) -> None:
+    serve = services["serve"]
+    assert serve["shm_size"] == "1gb"
+    assert int(serve["environment"]["RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES"]) < 2**30
+
+
 def test_page_asks_the_service_where_it_listens(services: dict[str, Any]) -> None:
     url = urlsplit(services["app"]["environment"]["OFFRAMP_API_URL"])
     listens_on = services["serve"]["environment"]["OFFRAMP_API_PORT"]
@@ -245,6 +268,19 @@ def test_image_holds_every_file_that_the_build_names() -> None:
     names = [name for line in copied for name in line.split()]
     assert "pyproject.toml" in names
     assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_keys_are_for_the_user_of_the_image() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    (user,) = re.findall(r"useradd .*--uid (\d+)", dockerfile)
+    assert f"chown {user} FILE" in (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+
+
+def test_image_holds_the_results_that_the_page_shows() -> None:
+    rules = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    assert RESULTS.relative_to(ROOT).as_posix() == "docs/results"
+    assert rules.index("!docs/results") > rules.index("docs/*")
+    assert "docs" not in rules  # a folder left out as a whole lets nothing of it back in
 
 
 @pytest.mark.parametrize("name", [".git", ".venv", ".env", "tests", "runs"])
