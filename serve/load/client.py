@@ -8,7 +8,7 @@ its place). Asking the model is free of side effects, so a request may be sent t
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -46,14 +46,14 @@ class Reply:
         body: Bytes of the answer.
         retry_after_s: What a refusal says.
         statuses: Of every attempt, the last included.
-        error: Kind of failure where there was no answer.
+        errors: Kind of failure of every attempt without an answer.
     """
 
     status: int
     body: bytes = b""
     retry_after_s: float | None = None
     statuses: tuple[int, ...] = ()
-    error: str = ""
+    errors: tuple[str, ...] = ()
 
 
 class LoadClient:
@@ -95,10 +95,12 @@ class LoadClient:
     async def send(self, call: Call) -> Reply:
         """The reply to a call, after as many attempts as the rule allows."""
         statuses: list[int] = []
+        errors: list[str] = []
         num_busy = num_broken = 0
         while True:
             reply = await self._send_once(call)
             statuses.append(reply.status)
+            errors += reply.errors
             if reply.status in BUSY and num_busy < self._retries.num_busy:
                 num_busy += 1
                 await self._sleep(min(reply.retry_after_s or self._retries.pause_s, MAX_WAIT_S))
@@ -106,15 +108,13 @@ class LoadClient:
                 num_broken += 1
                 await self._sleep(self._retries.pause_s)
             else:
-                return Reply(
-                    reply.status, reply.body, reply.retry_after_s, tuple(statuses), reply.error
-                )
+                return replace(reply, statuses=tuple(statuses), errors=tuple(errors))
 
     async def _send_once(self, call: Call) -> Reply:
         try:
             response = await self._http.post(call.path, content=call.body)
         except httpx.TransportError as error:
-            return Reply(NO_ANSWER, error=type(error).__name__)
+            return Reply(NO_ANSWER, errors=(type(error).__name__,))
         return Reply(
             response.status_code, response.content, _seconds(response.headers.get("retry-after"))
         )

@@ -9,6 +9,7 @@ from tests.serving import Served
 from tools.soak.ledger import Fate
 from tools.soak.questions import known_questions
 from tools.soak.run import Soak, SoakPlan
+from tools.soak.timetable import Change
 
 RATE = 3.0
 
@@ -23,7 +24,7 @@ def test_a_minute_of_faults_gives_no_wrong_answer_no_hang_and_no_unexplained_fai
     plan = SoakPlan(seconds=60.0, rate=RATE)
     report = asyncio.run(Soak(url, served.cache_server, questions, plan).run())
     assert report.faults == []
-    assert [what for _, what in report.events].count("kill") == report.num_kills == 1
+    assert [what for _, what in report.events].count(Change.KILL) == report.num_kills == 1
     assert report.fates[Fate.RIGHT] > 0.7 * RATE * 60
     assert report.fates[Fate.MALFORMED] > 0
     assert report.fates[Fate.LEFT] > 0

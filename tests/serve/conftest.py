@@ -18,8 +18,9 @@ from serve.http.api import create_app
 from serve.service import Service
 from serve.settings import ServeSettings
 from serve.telemetry.tracing import Tracing
-from tests.fault_proxy import FaultProxy
+from tools.fault_proxy import FaultProxy
 from tests.serve.fakes import FakeInfo, FakePredictor, FakeSlots, Gate
+from tools.fault_proxy import FaultProxy
 
 
 def encode_photo(width: int = 8, height: int = 6, form: str = "PNG") -> bytes:

@@ -13,31 +13,21 @@ from pathlib import Path
 from model_core.config import CONFIG_ROOT
 from serve.load.photos import PhotoSource
 from serve.settings import prepare_environment
-from tools.serving_bars.page import bars_page
+from tools.serving_bars.page import BARS_FILE, SOAK, TITLES, write_service_page
 from tools.serving_bars.records import Record, keep_records
 from tools.serving_bars.stand import Plan
 
-TITLES = {
-    "cached": "The same request again and again, beside a deployment that only reads the body.",
-    "hop": "Captions over HTTP without the cache, beside the same engine called in this process.",
-    "presets": "The highest rate of captions whose p95 stays below the same bound. For captions the"
-    " preset `quality` of this checkpoint is full depth itself: none was found that is as good.",
-    "batching": "Continuous batching beside `@serve.batch`, which decodes one whole batch at a time"
-    " (`tools/serving_bars/ray_batch.py`): same model, preset, photos, slots and threads.",
-    "burst": "Half of what the service can do, twice that, then half again.",
-    "governor": "The same burst; requests allow `fast` instead of `balanced`.",
-    "replicas": "Answers per second when nobody pauses; each replica has one thread.",
-}
+NAMES = [name for name in TITLES if name != SOAK]
 EXAMPLE = "example: python -m tools.serving_bars --only cached,hop --seconds 10"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures what is asked for; returns the exit code."""
     options = _make_parser().parse_args(arguments)
-    names = options.only.split(",") if options.only else list(TITLES)
-    unknown = [name for name in names if name not in TITLES]
+    names = options.only.split(",") if options.only else NAMES
+    unknown = [name for name in names if name not in NAMES]
     if unknown:
-        print(f"serving_bars: unknown {unknown}; one of {', '.join(TITLES)}", file=sys.stderr)
+        print(f"serving_bars: unknown {unknown}; one of {', '.join(NAMES)}", file=sys.stderr)
         return 2
     prepare_environment(CONFIG_ROOT.parent)
     try:
@@ -55,10 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _keep(out: Path, record: Record) -> None:
     for check in record.checks:
         print(f"{record.name}: {check.what}: {check.value} (bar {check.limit:g}, {check.is_met})")
-    records = keep_records(out / "serving.json", [record], list(TITLES))
-    figures = sorted(path.name for path in out.glob("burst.svg"))
-    page = bars_page(records, TITLES, figures)
-    (out.parent / "serving.md").write_text(page, encoding="utf-8")
+    keep_records(out / BARS_FILE, [record], NAMES)
+    write_service_page(out)
 
 
 def _measurements(options: argparse.Namespace) -> dict[str, Callable[[Plan], Record]]:
@@ -96,7 +84,7 @@ def _make_parser() -> argparse.ArgumentParser:
         description="Measures the service against its bars; leave the machine alone meanwhile.",
     )  # fmt: skip
     add = parser.add_argument
-    add("--only", metavar="NAMES", help=f"some of {', '.join(TITLES)}, separated by commas")
+    add("--only", metavar="NAMES", help=f"some of {', '.join(NAMES)}, separated by commas")
     add("--seconds", type=float, default=60.0, help="length of one run")
     add("--photos", type=Path, metavar="DIR", help="photos to send; generated ones when absent")
     add("--capacity", type=float, help="requests per second for the bursts; measured when absent")

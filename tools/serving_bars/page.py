@@ -1,16 +1,51 @@
 """Records as a page of Markdown: every bar, then every measurement with its conditions."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from tools.serving_bars.records import Check, Record
+from tools.serving_bars.records import Check, Record, read_records
 
 TITLE = """# The service against its bars
 
-Made by `python -m tools.serving_bars` from
-[results/service/serving.json](results/service/serving.json); every bar is a ratio or a difference
-within one run on one machine. Measure one again with `python -m tools.serving_bars --only NAME`.
+Made by `python -m tools.serving_bars` and `make soak` from the files in
+[results/service](results/service); every bar is a ratio, a difference or a count within one run on
+one machine. Measure one again with `python -m tools.serving_bars --only NAME`.
 """
+BARS_FILE = "serving.json"
+SOAK_FILE = "soak.json"
+SOAK = "soak"
+TITLES = {
+    "cached": "The same request again and again, beside a deployment that only reads the body.",
+    "hop": "Captions over HTTP without the cache, beside the same engine called in this process.",
+    "presets": "The highest rate of captions whose p95 stays below the same bound. For captions the"
+    " preset `quality` of this checkpoint is full depth itself: none was found that is as good.",
+    "batching": "Continuous batching beside `@serve.batch`, which decodes one whole batch at a time"
+    " (`tools/serving_bars/ray_batch.py`): same model, preset, photos, slots and threads.",
+    "burst": "Half of what the service can do, twice that, then half again.",
+    "governor": "The same burst; requests allow `fast` instead of `balanced`.",
+    "replicas": "Answers per second when nobody pauses; each replica has one thread.",
+    SOAK: "Minutes of load while replicas and Redis are killed, Redis is slow and then silent,"
+    " callers leave and bodies make no sense (`make soak`). A failure counts as explained when the"
+    " request was under way while a replica was killed, or sent to it before anybody knew; it is"
+    " sent again once.",
+}
+
+
+def write_service_page(folder: Path) -> None:
+    """Writes serving.md beside a folder of results."""
+    (folder.parent / "serving.md").write_text(service_page(folder), encoding="utf-8")
+
+
+def service_page(folder: Path) -> str:
+    """The page of a folder of results.
+
+    Raises:
+        ValueError: A file there holds something else.
+    """
+    files = (BARS_FILE, SOAK_FILE)
+    records = [record for name in files for record in read_records(folder / name)]
+    return bars_page(records, TITLES, sorted(path.name for path in folder.glob("burst.svg")))
 
 
 def bars_page(records: Sequence[Record], titles: Mapping[str, str], figures: Sequence[str]) -> str:

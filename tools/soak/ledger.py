@@ -3,10 +3,12 @@
 from collections import Counter
 from enum import StrEnum
 
-from serve.load.client import BROKEN, Reply
+from serve.load.client import NO_ANSWER, Reply
+from serve.load.latencies import Latencies
 from tools.soak.questions import Asked, answer_in
 
-KILL_WINDOW_S = 10.0
+# A request sent to a replica that is dead already, before anybody noticed.
+UNNOTICED_S = 2.0
 
 
 class Fate(StrEnum):
@@ -34,6 +36,12 @@ class Ledger:
         self.retried = 0
         self.unexplained: list[float] = []
         self.kills: list[float] = []
+        self._answered_s: list[float] = []
+
+    @property
+    def latencies(self) -> Latencies | None:
+        """Of right answers, every retry included."""
+        return Latencies.of(self._answered_s)
 
     def note_kill(self, at_s: float) -> None:
         """A replica was killed."""
@@ -45,14 +53,17 @@ class Ledger:
 
     def note(self, asked: Asked, reply: Reply, from_s: float, to_s: float) -> None:
         """A request ended, after being under way from one time to another."""
-        self.fates[fate_of(asked, reply)] += 1
-        if any(status in BROKEN for status in reply.statuses):
-            self.retried += 1
+        fate = fate_of(asked, reply)
+        self.fates[fate] += 1
+        if fate is Fate.RIGHT:
+            self._answered_s.append(to_s - from_s)
+        if any(status >= 500 or status == NO_ANSWER for status in reply.statuses):
+            self.retried += len(reply.statuses) > 1
             if not self._is_explained(from_s, to_s):
                 self.unexplained.append(from_s)
 
     def _is_explained(self, from_s: float, to_s: float) -> bool:
-        return any(from_s - KILL_WINDOW_S <= kill <= to_s for kill in self.kills)
+        return any(from_s - UNNOTICED_S <= kill <= to_s for kill in self.kills)
 
     @property
     def faults(self) -> list[str]:
@@ -65,11 +76,11 @@ class Ledger:
 
 
 def fate_of(asked: Asked, reply: Reply) -> Fate:
-    """What one reply means for one request."""
+    """What one reply means for one request; who waited in vain once has hung, retry or not."""
+    if any(error.endswith("Timeout") for error in reply.errors):
+        return Fate.HUNG
     if asked.answer is None:
         return Fate.MALFORMED if 400 <= reply.status < 500 else Fate.MALFORMED_TAKEN
     if reply.status == 200:
         return Fate.RIGHT if answer_in(reply.body) == asked.answer else Fate.WRONG
-    if reply.error == "ReadTimeout":
-        return Fate.HUNG
     return {429: Fate.REFUSED, 504: Fate.LATE}.get(reply.status, Fate.FAILED)

@@ -12,17 +12,21 @@ from serve.cache.backends import EmbeddedServer
 from serve.load.arrivals import Phase, poisson_times
 from serve.load.calls import Call
 from serve.load.client import LoadClient, RetryRule
+from serve.load.latencies import Latencies
 from serve.load.report import Frozen
+from tools.fault_proxy import Fault
 from tools.soak.ledger import Ledger
 from tools.soak.memory import MAX_GROWTH, Sample, growth, minute_medians
 from tools.soak.processes import kill_replica, memory_mib
+from tools.soak.proxy_thread import ProxyThread
 from tools.soak.questions import Asked, malformed_question
-from tools.soak.timetable import Event, timetable
+from tools.soak.timetable import Change, timetable
 
 RETRIES = RetryRule(num_busy=5, num_broken=1)
 CLIENT_TIMEOUT_S = 60.0  # well above the service's own limit: who waits longer is hanging
 SAMPLE_S = 2.0
 MAX_PATIENCE_S = 0.2  # of a caller who leaves
+SLOW_S = 0.1  # of a piece of a slow reply: within the time that the service gives Redis
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ class SoakPlan:
     cached: float = 0.3
     seed: int = 0
 
+    @property
+    def computed_fraction(self) -> float:
+        """Share of requests that the model has to answer."""
+        return (1 - self.malformed) * (1 - self.cached)
+
 
 class SoakReport(Frozen):
     """What came of it.
@@ -53,7 +62,9 @@ class SoakReport(Frozen):
         conditions: How it was run.
         fates: Requests by what became of them.
         retried: Requests that were sent again after a failure.
+        num_unexplained: Failures of which no kill is the reason, whatever came of the retry.
         num_kills: Replicas killed.
+        latencies: Of right answers, every retry included.
         events: What happened when (s).
         memory_mib: Median of each minute, of everything the service runs.
         memory_growth: From the third minute to the last; None in a short run.
@@ -63,8 +74,10 @@ class SoakReport(Frozen):
     conditions: dict[str, Any]
     fates: dict[str, int]
     retried: int
+    num_unexplained: int
     num_kills: int
-    events: list[tuple[float, str]]
+    latencies: Latencies | None
+    events: list[tuple[float, Change]]
     memory_mib: list[float]
     memory_growth: float | None
     faults: list[str]
@@ -79,15 +92,17 @@ class Soak:
         server: Of its cache, to be stopped and started.
         questions: With their answers.
         plan: What is done.
+        proxy: In front of the cache, to be slow and silent; without one these are left out.
     """
 
     url: str
     server: EmbeddedServer
     questions: Sequence[Asked]
     plan: SoakPlan
+    proxy: ProxyThread | None = None
     ledger: Ledger = field(default_factory=Ledger)
     samples: list[Sample] = field(default_factory=list)
-    events: list[tuple[float, str]] = field(default_factory=list)
+    events: list[tuple[float, Change]] = field(default_factory=list)
 
     async def run(self) -> SoakReport:
         """Everything, from the first request to the last answer."""
@@ -119,31 +134,42 @@ class Soak:
                 is_leaving = rng.random() < plan.leaving
                 patience_s = rng.uniform(0, MAX_PATIENCE_S) if is_leaving else None
                 await asyncio.sleep(max(0.0, at_s - self._now()))
-                group.create_task(self._one(client, asked, patience_s))
+                group.create_task(self._one(client, asked, at_s, patience_s))
 
-    async def _one(self, client: LoadClient, asked: Asked, patience_s: float | None) -> None:
-        from_s = self._now()
-        call = Call(from_s, asked.task, f"/v1/{asked.task}", asked.body)
+    async def _one(
+        self, client: LoadClient, asked: Asked, due_s: float, patience_s: float | None
+    ) -> None:
+        call = Call(due_s, asked.task, f"/v1/{asked.task}", asked.body)
         try:
             async with asyncio.timeout(patience_s):
                 reply = await client.send(call)
         except TimeoutError:
             self.ledger.note_left()
             return
-        self.ledger.note(asked, reply, from_s, self._now())
+        self.ledger.note(asked, reply, due_s, self._now())
 
     async def _break_things(self) -> None:
-        for event in timetable(self.plan.seconds):
+        for event in timetable(self.plan.seconds, self.proxy is not None):
             await asyncio.sleep(max(0.0, event.at_s - self._now()))
-            await asyncio.to_thread(self._action(event))
+            if event.what is Change.KILL:
+                self.ledger.note_kill(self._now())
+            await asyncio.to_thread(self._make, event.what)
             self.events.append((round(self._now(), 1), event.what))
 
-    def _action(self, event: Event) -> Callable[[], object]:
-        if event.what == "kill":
-            self.ledger.note_kill(self._now())
-            number = len(self.ledger.kills)
-            return lambda: kill_replica(number)
-        return self.server.stop if event.what == "redis down" else self.server.start
+    def _make(self, change: Change) -> None:
+        actions: dict[Change, Callable[[], object]] = {
+            Change.KILL: lambda: kill_replica(len(self.ledger.kills)),
+            Change.REDIS_DOWN: self.server.stop,
+            Change.REDIS_UP: self.server.start,
+            Change.REDIS_SLOW: lambda: self._set_fault(Fault.DELAY),
+            Change.REDIS_SILENT: lambda: self._set_fault(Fault.BLACK_HOLE),
+            Change.REDIS_WELL: lambda: self._set_fault(Fault.NONE),
+        }
+        actions[change]()
+
+    def _set_fault(self, fault: Fault) -> None:
+        assert self.proxy is not None  # the timetable has such changes only with one
+        self.proxy.set_fault(fault, SLOW_S)
 
     async def _sample(self) -> None:
         while True:
@@ -161,7 +187,9 @@ class Soak:
             conditions={**vars(self.plan), "questions": len(self.questions)},
             fates={str(fate): num for fate, num in sorted(self.ledger.fates.items())},
             retried=self.ledger.retried,
+            num_unexplained=len(self.ledger.unexplained),
             num_kills=len(self.ledger.kills),
+            latencies=self.ledger.latencies,
             events=self.events,
             memory_mib=medians,
             memory_growth=grown,

@@ -8,9 +8,9 @@ import pytest
 from pydantic import SecretStr
 
 from serve.schemas import StreamEvent
-from tests.fault_proxy import Fault, FaultProxy
 from tests.serve.asgi import parse_events
 from tests.serve.conftest import Running, Start
+from tools.fault_proxy import Fault, FaultProxy
 
 FAULTS = [Fault.REFUSE, Fault.BLACK_HOLE, Fault.DELAY, Fault.CUT]
 OF_THE_REQUEST = ("cache", "request_id")

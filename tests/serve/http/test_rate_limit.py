@@ -9,8 +9,9 @@ from redis.asyncio import Redis
 from serve.cache.backends import EmbeddedServer
 from serve.errors import RateLimitedError
 from serve.http.rate_limit import RateLimiter
-from tests.fault_proxy import Fault, FaultProxy
+from tools.fault_proxy import Fault, FaultProxy
 from tests.serve.conftest import Start
+from tools.fault_proxy import Fault, FaultProxy
 
 TIMEOUT_S = 1.0  # longer than in service: a test may wait for its turn on a busy machine
 

@@ -93,4 +93,4 @@ def broken(error: Callable[[str], Exception]) -> httpx.MockTransport:
 async def test_connection_that_breaks_twice_is_no_answer() -> None:
     reply, _ = await send(broken(httpx.ReadError), BOTH)
     assert (reply.status, reply.statuses) == (NO_ANSWER, (NO_ANSWER, NO_ANSWER))
-    assert reply.error == "ReadError"
+    assert reply.errors == ("ReadError", "ReadError")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from serve.load.report import Machine
-from tools.serving_bars.__main__ import TITLES, main
-from tools.serving_bars.page import bars_page
+from tools.serving_bars.__main__ import main
+from tools.serving_bars.page import bars_page, service_page, write_service_page
 from tools.serving_bars.records import Check, Record, keep_records, read_records
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -56,9 +56,17 @@ def test_page_of_the_project_says_what_its_file_says() -> None:
     folder = ROOT / "docs" / "results" / "service"
     if not (folder / "serving.json").exists():
         pytest.skip("docs/results holds no measurement of the service")
-    figures = sorted(path.name for path in folder.glob("burst.svg"))
-    page = bars_page(read_records(folder / "serving.json"), TITLES, figures)
-    assert (ROOT / "docs" / "serving.md").read_text(encoding="utf-8") == page
+    assert (ROOT / "docs" / "serving.md").read_text(encoding="utf-8") == service_page(folder)
+
+
+def test_page_shows_the_bars_and_then_the_soak(tmp_path: Path) -> None:
+    folder = tmp_path / "service"
+    keep_records(folder / "soak.json", [make_record("soak", 1.6)], ["soak"])
+    keep_records(folder / "serving.json", [make_record("burst", 1.4)], ["burst"])
+    write_service_page(folder)
+    page = (tmp_path / "serving.md").read_text(encoding="utf-8")
+    assert [line for line in page.splitlines() if line.startswith("## ")] == ["## burst", "## soak"]
+    assert "| soak | ratio | 1.6 | at least 1.5 | yes |" in page
 
 
 def test_unknown_measurement_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,8 +25,10 @@ AFTER_KILL = Reply(200, RIGHT.body, statuses=(500, 200))
         (KNOWN, Reply(504), Fate.LATE),
         (KNOWN, Reply(500), Fate.FAILED),
         (KNOWN, Reply(422), Fate.FAILED),
-        (KNOWN, Reply(0, error="ReadTimeout"), Fate.HUNG),
-        (KNOWN, Reply(0, error="ReadError"), Fate.FAILED),
+        (KNOWN, Reply(0, errors=("ReadTimeout",)), Fate.HUNG),
+        (KNOWN, Reply(0, errors=("ReadError",)), Fate.FAILED),
+        (KNOWN, Reply(200, RIGHT.body, errors=("ReadTimeout",)), Fate.HUNG),
+        (KNOWN, Reply(200, RIGHT.body, errors=("ReadError",)), Fate.RIGHT),
         (SENSELESS, Reply(422), Fate.MALFORMED),
         (SENSELESS, Reply(500), Fate.MALFORMED_TAKEN),
         (SENSELESS, RIGHT, Fate.MALFORMED_TAKEN),
@@ -36,7 +38,7 @@ def test_fate_of_a_reply(asked: Asked, reply: Reply, fate: Fate) -> None:
     assert fate_of(asked, reply) is fate
 
 
-@pytest.mark.parametrize(("from_s", "to_s"), [(28.0, 31.0), (39.0, 40.0)])
+@pytest.mark.parametrize(("from_s", "to_s"), [(28.0, 31.0), (31.5, 40.0)])
 def test_failure_around_a_kill_is_no_fault_when_the_retry_succeeds(
     from_s: float, to_s: float
 ) -> None:
@@ -46,7 +48,7 @@ def test_failure_around_a_kill_is_no_fault_when_the_retry_succeeds(
     assert (ledger.faults, ledger.retried) == ([], 1)
 
 
-@pytest.mark.parametrize(("from_s", "to_s"), [(20.0, 29.0), (41.0, 42.0)])
+@pytest.mark.parametrize(("from_s", "to_s"), [(20.0, 29.0), (32.5, 42.0)])
 def test_failure_without_a_kill_is_a_fault_even_when_the_retry_succeeds(
     from_s: float, to_s: float
 ) -> None:
@@ -54,6 +56,22 @@ def test_failure_without_a_kill_is_a_fault_even_when_the_retry_succeeds(
     ledger.note_kill(30.0)
     ledger.note(KNOWN, AFTER_KILL, from_s, to_s)
     assert ledger.faults == [f"1 x 5xx without a kill (at {from_s:.0f} s)"]
+
+
+@pytest.mark.parametrize("status", [0, 500, 502, 503, 504])
+def test_every_5xx_needs_an_explanation(status: int) -> None:
+    ledger = Ledger()
+    ledger.note(KNOWN, Reply(200, RIGHT.body, statuses=(status, 200)), 5.0, 6.0)
+    assert ledger.faults == ["1 x 5xx without a kill (at 5 s)"]
+
+
+def test_latencies_are_those_of_right_answers() -> None:
+    ledger = Ledger()
+    assert ledger.latencies is None
+    ledger.note(KNOWN, RIGHT, 1.0, 1.25)
+    ledger.note(KNOWN, Reply(429, statuses=(429,)), 1.0, 9.0)
+    assert ledger.latencies is not None
+    assert (ledger.latencies.num, ledger.latencies.max_ms) == (1, 250.0)
 
 
 def test_wrong_and_failed_are_faults_refused_and_left_are_not() -> None:

@@ -1,6 +1,6 @@
 """A proxy that fails as networks and servers do, for tests of what stands before a Redis.
 
-It listens on a port of this machine and passes bytes on to a Redis or Valkey, until a test sets
+It listens on a port of this machine and passes bytes on to a Redis or Valkey, until a caller sets
 another fault. A change holds at once, for connections that are open too.
 """
 

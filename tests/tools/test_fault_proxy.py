@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from serve.cache.backends import EmbeddedServer
-from tests.fault_proxy import Fault, FaultProxy
+from tools.fault_proxy import Fault, FaultProxy
 
 TIMEOUT_S = 0.1
 
