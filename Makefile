@@ -90,7 +90,7 @@ train: $(INSTALLED) ## Train the shipped model (hours; resumes); ARGS='--set dat
 
 soak: $(INSTALLED) ## Load for ten minutes while replicas and Redis are killed; ARGS='--minutes 1'
 	@echo "== soak: ten minutes and a start; leave the machine alone"
-	$(BIN)/python -m tools.soak $(ARGS)
+	env -u REDIS_URL -u RAY_ADDRESS $(EXPORTED_SETTINGS) $(BIN)/python -m tools.soak $(ARGS)
 
 bench: $(INSTALLED) ## Every exit method on the test split, into docs/results and README (an hour)
 	@echo "== bench: an hour on two idle cores; a stopped run goes on where it was"
