@@ -18,7 +18,6 @@ from serve.http.api import create_app
 from serve.service import Service
 from serve.settings import ServeSettings
 from serve.telemetry.tracing import Tracing
-from tools.fault_proxy import FaultProxy
 from tests.serve.fakes import FakeInfo, FakePredictor, FakeSlots, Gate
 from tools.fault_proxy import FaultProxy
 

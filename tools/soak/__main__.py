@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from model_core.checkpoint import default_checkpoint
 from model_core.config import CONFIG_ROOT
 from model_core.predictor import Predictor
-from serve.cache_backends import EmbeddedServer
+from serve.cache.backends import EmbeddedServer
 from serve.load.arrivals import Mix
 from serve.load.photos import PhotoSource
 from serve.settings import prepare_environment

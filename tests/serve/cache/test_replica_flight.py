@@ -10,8 +10,8 @@ from serve.cache.breaker import BreakerState
 from serve.cache.metrics import CacheEvent
 from serve.cache.replica_flight import ReplicaFlight, Shared
 from serve.cache.result_cache import CachedAnswer, ResultCache
-from tools.fault_proxy import Fault, FaultProxy
 from tests.serve.cache.test_result_cache import ANSWER
+from tools.fault_proxy import Fault, FaultProxy
 
 TIMEOUT_S = 1.0  # longer than in service: a test may wait for its turn on a busy machine
 OTHER = ANSWER.model_copy(update={"text": "computed here"})

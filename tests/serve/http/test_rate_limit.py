@@ -9,7 +9,6 @@ from redis.asyncio import Redis
 from serve.cache.backends import EmbeddedServer
 from serve.errors import RateLimitedError
 from serve.http.rate_limit import RateLimiter
-from tools.fault_proxy import Fault, FaultProxy
 from tests.serve.conftest import Start
 from tools.fault_proxy import Fault, FaultProxy
 

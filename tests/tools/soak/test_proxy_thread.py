@@ -9,7 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from serve.cache_backends import EmbeddedServer
+from serve.cache.backends import EmbeddedServer
 from tools.fault_proxy import Fault
 from tools.soak.proxy_thread import ProxyThread
 

@@ -15,8 +15,8 @@ import pytest
 from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
 from ray.serve.config import HTTPOptions
 
-from serve.cluster import SOCKETS
-from serve.haproxy import changed_environment, find_haproxy, haproxy_environment
+from serve.cluster.haproxy import changed_environment, find_haproxy, haproxy_environment
+from serve.cluster.local_cluster import SOCKETS
 from tests.serve.asgi import Event, listening, parse_events, wait_until
 from tests.serve.conftest import Running, Start, encode_photo, to_base64
 from tests.serving import Served, free_port
