@@ -17,6 +17,7 @@ from torch.nn import functional
 from model_core.errors import ConfigError
 from model_core.exit_heads import LinearFunction
 from model_core.model import UnifiedModel
+from model_core.packed_stem import pack_stem
 
 # Measured with AVX2: from here on the kernel for plain float32 takes no longer.
 MAX_FLOAT16_ROWS = 128
@@ -111,7 +112,7 @@ def resolve_weights(choice: str, model: UnifiedModel) -> WeightFormat:
 
 
 def pack_weights(model: UnifiedModel, weight_format: WeightFormat) -> None:
-    """Pack the linear maps of encoder, decoder and exit head in place; ``float32`` packs nothing.
+    """Pack stem, encoder, decoder and exit head in place; ``float32`` packs nothing.
 
     Raises:
         ConfigError: This processor, device or dtype does not offer the format.
@@ -128,6 +129,7 @@ def pack_weights(model: UnifiedModel, weight_format: WeightFormat) -> None:
             setattr(place.parent, place.name, packed)
         model.exit_head.read_vocabulary = make_product(vocabulary)
         model.exit_head.logits(vocabulary[:1])
+    pack_stem(model.stem)
 
 
 class _Place(NamedTuple):

@@ -45,16 +45,30 @@ class SameConv2d(nn.Conv2d):
     """A convolution padded as TensorFlow does: the odd pixel goes to the bottom right."""
 
     def forward(self, input: Tensor) -> Tensor:
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        pads: list[int] = []
-        for size in (input.shape[-1], input.shape[-2]):
-            total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
-            pads += [total // 2, total - total // 2]
+        pads = self.pads(input)
         if len(set(pads)) == 1:
             return functional.conv2d(
                 input, self.weight, self.bias, self.stride, pads[0], groups=self.groups
             )
         return super().forward(functional.pad(input, pads))
+
+    def activated(self, input: Tensor, norm: nn.Module) -> Tensor:
+        """ReLU6 of the normalised convolution."""
+        return functional.relu6(norm(self(input)), inplace=True)
+
+    def added(self, input: Tensor, norm: nn.Module, residual: Tensor) -> Tensor:
+        """The normalised convolution plus ``residual``, which may be overwritten in inference."""
+        output: Tensor = norm(self(input)) + residual
+        return output
+
+    def pads(self, input: Tensor) -> list[int]:
+        """Pixels to add at the left, right, top and bottom."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        pads: list[int] = []
+        for size in (input.shape[-1], input.shape[-2]):
+            total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+            pads += [total // 2, total - total // 2]
+        return pads
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> SameConv2d:
@@ -84,10 +98,11 @@ class InvertedResidual(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         hidden = inputs
         if self.has_expansion:
-            hidden = functional.relu6(self._bn0(self._expand_conv(hidden)), inplace=True)
-        hidden = functional.relu6(self._bn1(self._depthwise_conv(hidden)), inplace=True)
-        hidden = self._bn2(self._project_conv(hidden))
-        output: Tensor = hidden + inputs if self.has_residual else hidden
+            hidden = self._expand_conv.activated(hidden, self._bn0)
+        hidden = self._depthwise_conv.activated(hidden, self._bn1)
+        if self.has_residual:
+            return self._project_conv.added(hidden, self._bn2, inputs)
+        output: Tensor = self._bn2(self._project_conv(hidden))
         return output
 
 
@@ -123,7 +138,7 @@ class EfficientNetLite(nn.Module):
     def grid(self, pixels: Tensor, stop: int) -> Tensor:
         """``(B, c, h, w)`` what ``(B, 3, S, S)`` pixels are after the first ``stop`` blocks."""
         hidden = pixels.contiguous(memory_format=torch.channels_last)
-        hidden = functional.relu6(self._bn0(self._conv_stem(hidden)), inplace=True)
+        hidden = self._conv_stem.activated(hidden, self._bn0)
         for block in self._blocks[:stop]:
             hidden = block(hidden)
         return hidden
@@ -133,7 +148,7 @@ class EfficientNetLite(nn.Module):
         hidden = grid
         for block in self._blocks[start:]:
             hidden = block(hidden)
-        hidden = functional.relu6(self._bn1(self._conv_head(hidden)), inplace=True)
+        hidden = self._conv_head.activated(hidden, self._bn1)
         return hidden.flatten(2).transpose(1, 2)  # (B, C, h, w) -> (B, h*w, C)
 
     def tail_modules(self, start: int) -> list[nn.Module]:
