@@ -23,6 +23,7 @@ from tools.serving_bars.records import Check, Record
 Result = TypeVar("Result")
 
 NUM_CALLERS = 32
+NUM_READY = 256
 NO_CACHE = {"cache-control": "no-cache, no-store"}
 
 
@@ -73,11 +74,17 @@ def endless_calls(
         yield Call(0.0, task, path.format(task=task), body)
 
 
-def throughput(url: str, calls: Iterator[Call], seconds: float) -> Saturation:
-    """What the service can do: ``NUM_CALLERS`` ask without a pause, and the cache is not used."""
+def throughput(
+    url: str, calls: Iterator[Call], seconds: float, num_callers: int = NUM_CALLERS
+) -> Saturation:
+    """What the service can do: the callers ask without a pause, and the cache is not used.
+
+    The calls are made ready first and repeat, so that the client takes little of the machine.
+    """
+    ready = itertools.cycle(list(itertools.islice(calls, NUM_READY)))
 
     async def run(client: LoadClient) -> Saturation:
-        return await saturate(client.send, calls, NUM_CALLERS, seconds)
+        return await saturate(client.send, ready, num_callers, seconds)
 
     return with_client(url, run)
 
