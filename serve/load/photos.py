@@ -19,11 +19,16 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 class PhotoSource:
-    """Photos without end, from a few."""
+    """Photos without end, from a few.
 
-    def __init__(self, photos: Sequence[Image.Image]) -> None:
+    Attributes:
+        name: Where they are from, for reports.
+    """
+
+    def __init__(self, photos: Sequence[Image.Image], name: str = "given") -> None:
         if not photos:
             raise ValueError("a source of photos needs at least one")
+        self.name = name
         self._photos = photos
 
     @classmethod
@@ -36,13 +41,15 @@ class PhotoSource:
         paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
         if not paths:
             raise ValueError(f"{folder}: holds no photo ({', '.join(sorted(SUFFIXES))})")
-        return cls([_open(path) for path in paths[:limit]])
+        return cls(
+            [_open(path) for path in paths[:limit]], f"{folder.resolve().parent.name}/{folder.name}"
+        )
 
     @classmethod
     def generated(cls, seed: int) -> "PhotoSource":
         """Gradients with noise, of the size that the model takes."""
         rng = np.random.default_rng(seed)
-        return cls([_gradient(rng) for _ in range(NUM_GENERATED)])
+        return cls([_gradient(rng) for _ in range(NUM_GENERATED)], "generated")
 
     def jpeg(self, index: int) -> bytes:
         """The photo of one request, as a file; every index below 2**24 has pixels of its own."""

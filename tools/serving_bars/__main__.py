@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in names:
             print(f"== {name}", file=sys.stderr, flush=True)
             record = _measurements(options)[name](_plan(options, photos))
-            _keep(options.out, record)
+            conditions = {**record.conditions, "photos": photos.name}
+            _keep(options.out, record.model_copy(update={"conditions": conditions}))
     except ValueError as error:
         print(f"serving_bars: {error}", file=sys.stderr)
         return 2

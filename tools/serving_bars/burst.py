@@ -3,6 +3,7 @@ is over; and the same with the governor, which lets quality give way first.
 """
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tools.serving_bars.records import Check, Record
 from tools.serving_bars.stand import Plan, endless_calls, offer, record, running, throughput
 
 POLICY = "balanced"
-CHEAPEST = "fast"
+GOVERNED_POLICY, CHEAPEST = "quality", "fast"  # the widest range that presets offer
 QUEUE_LIMIT = 64
 DEADLINE_S = 10.0
 CALM_S = 10.0  # before and, twice as long, after the burst
@@ -63,9 +64,10 @@ def recovery_s(burst: Burst, factor: float = 2.0) -> float | None:
 
 def measure_burst(plan: Plan, capacity: float | None = None, folder: Path | None = None) -> Record:
     """A burst without the governor."""
-    burst = run_burst(plan, capacity, is_governed=False)
+    burst = run_burst(plan, capacity, {"policy": POLICY})
     _draw(folder, [("burst", burst.report)])
-    return record("burst", _checks(burst), [_row("burst", burst)], _conditions(plan, burst))
+    conditions = _conditions(plan, burst, POLICY)
+    return record("burst", _checks(burst), [_row("burst", burst)], conditions)
 
 
 def measure_governor(
@@ -78,25 +80,34 @@ def measure_governor(
     """
     if GOVERNOR not in ServeSettings.model_fields:
         raise ValueError(f"governor: the settings have no field {GOVERNOR!r}")
-    off = run_burst(plan, capacity, is_governed=False)
-    on = run_burst(plan, off.report.conditions["capacity"], is_governed=True)
+    fields = {"policy": GOVERNED_POLICY, "min_quality": CHEAPEST}
+    off = run_burst(plan, capacity, fields)
+    on = run_burst(plan, off.report.conditions["capacity"], fields, {GOVERNOR: True})
     _draw(folder, [("governor off", off.report), ("governor on", on.report)])
     ratio = _share_refused(on) / _share_refused(off) if _share_refused(off) else None
     check = Check(
         what="share refused, governor on over off", value=ratio, limit=1.0, is_at_most=True
     )
     rows = [_row("off", off), _row("on", on)]
-    return record("governor", [check], rows, _conditions(plan, off))
+    conditions = _conditions(plan, off, f"{GOVERNED_POLICY}, down to {CHEAPEST}")
+    return record("governor", [check], rows, conditions)
 
 
-def run_burst(plan: Plan, capacity: float | None, is_governed: bool) -> Burst:
-    """Calm, a burst at twice the capacity, calm; the capacity is measured when None."""
-    settings: dict[str, Any] = {GOVERNOR: True} if is_governed else {}
-    fields = {"policy": POLICY, **({"min_quality": CHEAPEST} if is_governed else {})}
+def run_burst(
+    plan: Plan, capacity: float | None, fields: dict[str, str], settings: Mapping[str, Any] = {}
+) -> Burst:
+    """Calm, a burst at twice the capacity, calm; the capacity is measured when None.
+
+    Args:
+        plan: How long, with which photos.
+        capacity: Requests per second.
+        fields: Of every request.
+        settings: Of the service.
+    """
     limits: dict[str, Any] = {"queue_limit": QUEUE_LIMIT, "request_timeout_s": DEADLINE_S}
     with running(plan, 1, cache=False, **limits, **settings) as cluster:
         if capacity is None:
-            calls = endless_calls(plan.photos, CAPTIONS, {"policy": POLICY})
+            calls = endless_calls(plan.photos, CAPTIONS, {"policy": fields["policy"]})
             capacity = throughput(cluster.address, calls, min(15.0, plan.seconds)).answered_per_s
         calm = capacity * CALM_SHARE
         phases = (
@@ -177,9 +188,9 @@ def _row(name: str, burst: Burst) -> dict[str, float | int | str | None]:
     }
 
 
-def _conditions(plan: Plan, burst: Burst) -> dict[str, float | str]:
+def _conditions(plan: Plan, burst: Burst, policy: str) -> dict[str, float | str]:
     capacity = burst.report.conditions["capacity"]
-    return {"capacity per s": capacity, "seconds of the burst": plan.seconds, "policy": POLICY}
+    return {"capacity per s": capacity, "seconds of the burst": plan.seconds, "policy": policy}
 
 
 def _draw(folder: Path | None, reports: list[tuple[str, LoadReport]]) -> None:

@@ -23,7 +23,7 @@ TITLES = {
     "batching": "Continuous batching beside `@serve.batch`, which decodes one whole batch at a time"
     " (`tools/serving_bars/ray_batch.py`): same model, preset, photos, slots and threads.",
     "burst": "Half of what the service can do, twice that, then half again.",
-    "governor": "The same burst; requests allow `fast` instead of `balanced`.",
+    "governor": "The same burst of requests that ask for `quality` and allow `fast`.",
     "replicas": "Answers per second when nobody pauses; each replica has one thread.",
     SOAK: "Minutes of load while replicas and Redis are killed, Redis is slow and then silent,"
     " callers leave and bodies make no sense (`make soak`). A failure counts as explained when the"
