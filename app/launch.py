@@ -2,6 +2,7 @@
 
 import gradio as gr
 
+from app.page_script import HEAD
 from app.theme import CSS, build_theme
 
 
@@ -29,6 +30,7 @@ def launch_page(
         ssr_mode=False,
         theme=build_theme(),
         css=CSS,
+        head=HEAD,
         max_file_size=f"{max_upload_mib}mb",
         footer_links=["api"],
         mcp_server=has_mcp,

@@ -29,6 +29,7 @@ def build_theme() -> gr.themes.Base:
         # Gradio's own tints are too faint for WCAG AA on white.
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",
+        block_label_background_fill_dark="*primary_900",
         block_label_text_color="*primary_900",
         block_label_text_color_dark="*primary_200",
         block_title_text_color="*primary_900",
@@ -39,6 +40,14 @@ def build_theme() -> gr.themes.Base:
         checkbox_label_background_fill_selected_dark="*primary_800",
         checkbox_background_color_selected="*primary_800",
         color_accent="*primary_700",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_300",
+        button_secondary_background_fill_hover_dark="*neutral_700",
+        link_text_color_dark="*secondary_300",
+        link_text_color_hover_dark="*secondary_200",
+        link_text_color_active_dark="*secondary_200",
+        link_text_color_visited="*secondary_700",
+        link_text_color_visited_dark="*secondary_300",
     )
 
 

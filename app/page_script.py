@@ -1,0 +1,46 @@
+"""The page's own script: what Gradio's markup leaves out.
+
+Gradio's buttons around a picture have no name for a screen reader, and a plot that was drawn in a
+narrow window, or in a tab that was closed meanwhile, keeps its width. The script watches the page
+and mends both.
+"""
+
+SCRIPT = """
+(() => {
+  const fileName = (image) => {
+    const last = decodeURIComponent(new URL(image.src, location.href).pathname).split('/').pop();
+    return last.replace(/\\.[^.]*$/, '');
+  };
+  const nameButton = (button) => {
+    const image = button.querySelector('img');
+    const isNamed = button.getAttribute('aria-label') || button.title || button.innerText?.trim();
+    if (isNamed || !image?.src || image.alt) return;
+    const kind = button.classList.contains('gallery-item') ? 'Example photo' : 'Photo';
+    button.setAttribute('aria-label', `${kind}: ${fileName(image)}`);
+  };
+  const fitted = new WeakSet();
+  const widths = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      const isDrawn = target.offsetWidth && target.isConnected && window.Plotly;
+      if (isDrawn && target._fullLayout) window.Plotly.Plots.resize(target);
+    }
+  });
+  const fitPlot = (plot) => {
+    if (fitted.has(plot)) return;
+    fitted.add(plot);
+    widths.observe(plot);
+  };
+  let isDue = false;
+  const mend = () => {
+    isDue = false;
+    document.querySelectorAll('button').forEach(nameButton);
+    document.querySelectorAll('.js-plotly-plot').forEach(fitPlot);
+  };
+  new MutationObserver(() => {
+    if (isDue) return;
+    isDue = true;
+    requestAnimationFrame(mend);
+  }).observe(document, { childList: true, subtree: true, attributeFilter: ['src', 'class'] });
+})();
+"""
+HEAD = f"<script>{SCRIPT}</script>"
