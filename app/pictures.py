@@ -29,6 +29,7 @@ CSS_CLASSES = {
     CellState.CAUGHT_UP: "off-caught-up",
     CellState.NEVER: "off-never",
 }
+MAX_WORDS_ACROSS = 9  # of a grid whose words are written across; those of more stand upright
 WAITING = '<p class="off-headline off-waiting" role="status">computing …</p>'
 COST_NOTES = (
     "<dl><dt>Layers</dt><dd>The steps of the model, one after the other; a full run does all of "
@@ -168,9 +169,10 @@ def grid_html(decoder: DecoderTrace, is_linked: bool = True) -> str:
     )
     rows = "".join(row_html(layer, grid) for layer in range(len(grid.cells)))
     depths = "".join(f"<td>{depth}</td>" for depth in grid.depths)
+    classes = "off-grid off-few" if len(grid.tokens) <= MAX_WORDS_ACROSS else "off-grid"
     return (
         '<div class="off-scroll" role="region" aria-label="Layers by words" tabindex="0">'
-        '<table class="off-grid"><caption class="off-sr">What each layer did for each word'
+        f'<table class="{classes}"><caption class="off-sr">What each layer did for each word'
         f'</caption><thead><tr><th scope="col">Layer</th>{heads}</tr></thead><tbody>{rows}</tbody>'
         f'<tfoot><tr><th scope="row">Left after</th>{depths}</tr></tfoot></table></div>'
     )

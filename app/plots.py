@@ -17,6 +17,7 @@ from serve.schemas import Cost
 
 CLEAR = "rgba(0,0,0,0)"
 GRID_COLOR = "rgba(128,128,128,0.25)"
+BAR_HEIGHT, AXIS_HEIGHT, LEGEND_HEIGHT = 40, 56, 48  # pixels
 STAGE_PATTERNS = {"preprocess": "", "stem": "/", "encode": "x", "decode": "."}
 
 
@@ -73,23 +74,27 @@ def add_exit_mark(figure: go.Figure, curve: ScoreCurve) -> None:
 
 
 def savings_figure(costs: Sequence[NamedCost]) -> go.Figure:
-    """Layers, FLOPs and milliseconds by stage, one bar per setting."""
-    figure = make_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.04)
+    """Layers, FLOPs and milliseconds by stage, one bar per setting.
+
+    One below the other, so that a phone has the whole width for each.
+    """
+    area = 3 * BAR_HEIGHT * len(costs) + 2 * AXIS_HEIGHT
+    figure = make_subplots(rows=3, cols=1, vertical_spacing=AXIS_HEIGHT / area)
     names = [named.name for named in costs]
     layers = [(named.cost.layers_run, named.cost.layers_full) for named in costs]
     gflop = [(named.cost.flops / 1e9, named.cost.flops_full / 1e9) for named in costs]
     add_run_bars(figure, 1, names, layers)
     add_run_bars(figure, 2, names, gflop)
     add_stage_bars(figure, 3, costs)
-    for column, title in enumerate(("layers", "GFLOP", "ms by stage"), start=1):
-        figure.update_xaxes(title=title, row=1, col=column)
+    for row, title in enumerate(("layers", "GFLOP", "ms by stage"), start=1):
+        figure.update_xaxes(title={"text": title, "standoff": 4}, row=row, col=1)
     figure.update_yaxes(autorange="reversed")
-    figure.update_layout(barmode="stack", bargap=0.35)
-    return styled(figure, height=150 + 60 * len(costs))
+    figure.update_layout(barmode="stack", bargap=0.3)
+    return styled(figure, height=area + LEGEND_HEIGHT + AXIS_HEIGHT)
 
 
 def add_run_bars(
-    figure: go.Figure, column: int, names: list[str], run_and_full: list[tuple[float, float]]
+    figure: go.Figure, row: int, names: list[str], run_and_full: list[tuple[float, float]]
 ) -> None:
     """What was run, with the saved part behind it up to full depth."""
     bars = {
@@ -106,16 +111,16 @@ def add_run_bars(
             orientation="h",
             name=name,
             legendgroup=name,
-            showlegend=column == 1,
+            showlegend=row == 1,
             marker=hatched(color, pattern),
             text=words if name == "run" else None,
             textposition="auto",
-            row=1,
-            col=column,
+            row=row,
+            col=1,
         )
 
 
-def add_stage_bars(figure: go.Figure, column: int, costs: Sequence[NamedCost]) -> None:
+def add_stage_bars(figure: go.Figure, row: int, costs: Sequence[NamedCost]) -> None:
     """The stages of each setting, end to end."""
     for stage, color in STAGE_COLORS.items():
         figure.add_bar(
@@ -124,8 +129,8 @@ def add_stage_bars(figure: go.Figure, column: int, costs: Sequence[NamedCost]) -
             orientation="h",
             name=stage,
             marker=hatched(color, STAGE_PATTERNS[stage]),
-            row=1,
-            col=column,
+            row=row,
+            col=1,
         )
 
 
@@ -138,14 +143,14 @@ def hatched(color: str, pattern: str) -> dict[str, object]:
 
 
 def styled(figure: go.Figure, height: int) -> go.Figure:
-    """The common look: clear background, thin grid, legend below."""
+    """The common look: clear background, thin grid, legend above."""
     figure.update_layout(
         template="none",
         height=height,
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,
-        margin={"l": 60, "r": 20, "t": 40, "b": 50},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        margin={"l": 60, "r": 20, "t": LEGEND_HEIGHT, "b": AXIS_HEIGHT},
+        legend={"orientation": "h", "yref": "container", "y": 1, "yanchor": "top", "x": 0},
         font={"family": "system-ui, sans-serif", "size": 13},
     )
     figure.update_xaxes(gridcolor=GRID_COLOR, zeroline=False)

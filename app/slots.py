@@ -59,7 +59,7 @@ def build_slots(report: PoliciesReport | None) -> list[Slot]:
 def build_slot(report: PoliciesReport | None, index: int, value: str) -> Slot:
     """One place."""
     name = "Reference" if index == 0 else f"Setting {index + 1}"
-    with gr.Column(min_width=240):
+    with gr.Column(min_width=280):
         preset = gr.Dropdown(
             slot_choices(report), value=value, label=name, elem_id=f"compare-setting-{index + 1}"
         )

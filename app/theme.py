@@ -36,6 +36,8 @@ def build_theme() -> gr.themes.Base:
         block_title_text_color_dark="*primary_200",
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
+        checkbox_border_color="*neutral_500",
+        checkbox_border_color_dark="*neutral_300",
         checkbox_label_background_fill_selected="*primary_800",
         checkbox_label_background_fill_selected_dark="*primary_800",
         checkbox_background_color_selected="*primary_800",
@@ -84,9 +86,10 @@ CSS = """
 .off-picture button:hover { background: var(--background-fill-secondary); }
 .off-modality { display: flex; flex-wrap: wrap; align-items: center; gap: 6px 12px;
   margin: 6px 0; }
-.off-modality button { min-width: 56px; text-align: left; }
+.off-modality > :first-child { min-width: 56px; text-align: left; }
+.off-ranked .off-modality > :first-child { flex: 0 1 220px; overflow-wrap: anywhere; }
 .off-bar { display: inline-flex; gap: 3px; }
-.off-count { font-size: .9rem; }
+.off-count { font-size: .9rem; flex: 1 1 180px; }
 .off-cell { box-sizing: border-box; display: inline-flex; align-items: center;
   justify-content: center; min-width: 30px; height: 26px; border-radius: 5px; font-style: normal;
   font-size: .8rem; border: 1px solid transparent; }
@@ -95,16 +98,28 @@ CSS = """
 .off-caught-up { border: 2px solid var(--off-depth); color: var(--body-text-color);
   background: repeating-linear-gradient(45deg, transparent 0 5px,
     color-mix(in srgb, var(--off-depth) 45%, transparent) 5px 8px); }
-.off-scroll { overflow-x: auto; padding-bottom: 6px; }
+.off-scroll { overflow-x: auto; padding-bottom: 6px; container-type: inline-size; }
 .off-scroll:focus-visible { outline: 2px solid var(--color-accent); }
 .off-grid { border-collapse: separate !important; border-spacing: 3px !important; font-size: .9rem;
-  width: auto !important; }
-.off-grid th, .off-grid td { border: 0; padding: 2px 4px; text-align: center; font-weight: 500; }
-.off-grid td.off-cell { display: table-cell; min-width: 38px; padding: 0; }
+  width: auto !important; margin: 0 !important; }
+.off-grid th, .off-grid td { border: 0; padding: 2px 0; text-align: center; font-weight: 500; }
+.off-grid td.off-cell { display: table-cell; min-width: 26px; padding: 0; }
 .off-grid td.off-never { border: 1px dashed var(--border-color-primary); }
 .off-grid td.off-caught-up { border: 2px solid var(--off-depth); }
 .off-grid tbody th, .off-grid tfoot th, .off-grid thead th:first-child { text-align: right;
   color: var(--body-text-color-subdued); padding-right: 10px; white-space: nowrap; }
+.off-grid thead th { vertical-align: bottom; }
+.off-grid thead th > * { writing-mode: vertical-rl; transform: rotate(180deg); padding: 4px 0;
+  white-space: nowrap; }
+@container (min-width: 520px) {
+  .off-few thead th > * { writing-mode: horizontal-tb; transform: none; padding: 2px 4px; }
+  .off-grid.off-few td.off-cell { min-width: 38px; }
+}
+@container (max-width: 400px) {
+  .off-grid { border-spacing: 1px !important; font-size: .8rem; }
+  .off-grid td.off-cell { min-width: 17px; font-size: .7rem; }
+  .off-grid tbody th, .off-grid tfoot th, .off-grid thead th:first-child { padding-right: 4px; }
+}
 .off-legend { display: flex; flex-wrap: wrap; gap: 6px 20px; list-style: none; padding: 0;
   margin: 12px 0 0; font-size: .88rem; }
 .off-legend li { display: flex; align-items: center; gap: 8px; margin: 0; }
@@ -154,6 +169,7 @@ CSS = """
 .off-service { display: grid; gap: 16px;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); }
 .off-service > * { min-width: 0; }
+.off-service > details, .off-service > :has(.off-rules) { grid-column: 1 / -1; }
 .off-tiles { display: grid; gap: 10px 24px; margin: 0;
   grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); }
 .off-tiles dt { color: var(--body-text-color-subdued); font-size: .85rem; }
@@ -181,6 +197,7 @@ CSS = """
 .off-answers td:not(:last-child) { min-width: 140px; }
 .off-table tr[aria-current] { outline: 2px solid var(--color-accent); outline-offset: -2px; }
 .off-table tbody th { min-width: 150px; }
+.off-table tbody th button { text-align: left; }
 .off-tall { max-height: 640px; overflow-y: auto; }
 .off-example { display: flex; flex-direction: column; gap: 2px; max-width: 180px;
   overflow-wrap: anywhere; }
@@ -194,7 +211,5 @@ CSS = """
 .off-files { display: flex; flex-wrap: wrap; gap: 6px 20px; }
 .js-plotly-plot text:not(.bartext) { fill: var(--body-text-color) !important; }
 @media (max-width: 600px) {
-  .off-answer, .off-picture, .off-cost { padding: 14px; }
-  .off-headline { font-size: 1.35rem; }
 }
 """

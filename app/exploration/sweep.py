@@ -19,7 +19,7 @@ from app.exploration.outcomes import Findings, Outcome, Place, Refusal, outcome_
 from serve.schemas import CaptionRequest, EntailmentRequest
 
 POLL_S = 0.2  # how soon a stop is seen
-REPORT_S = 1.0  # how often a page is told
+REPORT_S = 1.0  # how often a page is told, after the first answer
 
 Asked = asyncio.Task[tuple[Place, Outcome | Refusal]]
 
@@ -74,8 +74,9 @@ async def run_sweep(
             done, running = await asyncio.wait(
                 running, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED
             )
+            is_first = bool(done) and not outcomes and not refusals
             keep_results(done, outcomes, refusals)
-            if time.monotonic() - reported >= REPORT_S:
+            if is_first or time.monotonic() - reported >= REPORT_S:
                 reported = time.monotonic()
                 yield step()
     finally:

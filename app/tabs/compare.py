@@ -97,7 +97,7 @@ def build_tab(client: Client, report: PoliciesReport | None, examples: list[Path
             premise = gr.Textbox(
                 label="What is known of the photo (premise, optional)", visible=False
             )
-    slots = build_slots(report)
+            slots = build_slots(report)
     button = gr.Button("Run side by side", variant="primary", elem_id="compare-run")
     inputs = [photo, task, hypothesis, premise, *(part for slot in slots for part in slot.inputs)]
     outputs = build_results(inputs)

@@ -125,7 +125,7 @@ def ranking_html(ranking: Ranking) -> str:
     text = modality_html("Text", "text", ranking.text.trace.encoder.text, is_linked=False)
     photos = "".join(ranked_html(ranked) for ranked in ranking.photos)
     return (
-        f'{refused}<section class="off-picture" aria-label="Which layers ran">'
+        f'{refused}<section class="off-picture off-ranked" aria-label="Which layers ran">'
         f"<h3>Which layers ran</h3>"
         f'<p class="off-hint">Only the encoder runs for a search. Photos: {ranking.num_asked} '
         f"embedded for this search, {num_kept} known from before. "

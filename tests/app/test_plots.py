@@ -1,5 +1,7 @@
 """The figures: exact values on their axes, and more than colour to tell series apart."""
 
+from itertools import pairwise
+
 import pytest
 
 from app.exits import score_curve
@@ -41,3 +43,10 @@ def test_savings_figure_has_a_bar_per_setting(
     assert [stage.name for stage in stages] == ["preprocess", "stem", "encode", "decode"]
     assert list(stages[3].x) == [64.3, 31.6]
     assert len({stage.marker.pattern.shape for stage in stages}) == 4
+
+
+def test_savings_stand_one_below_the_other_at_full_width(full_answer: CaptionAnswer) -> None:
+    layout = savings_figure([NamedCost("full", full_answer.trace.cost)]).layout
+    domains = [axis.domain for axis in (layout.yaxis, layout.yaxis2, layout.yaxis3)]
+    assert all(above[0] > below[1] for above, below in pairwise(domains))
+    assert layout.xaxis3.domain == (0.0, 1.0)

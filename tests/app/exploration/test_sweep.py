@@ -83,6 +83,16 @@ async def test_only_so_many_are_under_way(planned: Findings) -> None:
     assert service.most == 2
 
 
+async def test_page_is_told_of_the_first_answer_at_once(
+    planned: Findings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "REPORT_S", 1000.0)
+    with client_of(Service()) as client:
+        first, last = await collect(client, planned, limit=1)
+    assert set(first.findings.outcomes) == {Place(0, 0)}
+    assert (first.is_over, last.is_over) == (False, True)
+
+
 async def test_stop_cancels_what_is_under_way_and_keeps_the_rest(planned: Findings) -> None:
     service, stop = Service(), Event()
     with client_of(service) as client:
