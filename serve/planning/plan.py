@@ -10,6 +10,8 @@ MAX_REPLICAS = 10_000
 MAX_REFUSED = 0.001
 SIMULATED_REQUESTS = 4000
 MIN_SECONDS = 10.0
+# A queue that is nearly full takes a while to show how long it gets.
+MIN_PLANNED_SECONDS = 60.0
 IDLE = 0.2  # replicas that work so little keep nobody waiting: more of them do not help
 OVERLOAD = 3.0
 REDIS_CALLS = 2  # per request: look up, and store
@@ -88,7 +90,7 @@ def plan_rate(costs: Costs, shape: Shape, goal: Goal, rate: float, limits: Limit
     computed = rate * (1 - goal.hit_fraction)
     num = max(1, int(computed / saturation_rate(costs, shape, goal.mix)))
     while num <= MAX_REPLICAS:
-        seconds = max(MIN_SECONDS, SIMULATED_REQUESTS / rate)
+        seconds = max(MIN_PLANNED_SECONDS, SIMULATED_REQUESTS / rate)
         demand = Demand(rate, seconds, goal.mix, goal.hit_fraction)
         found = simulate(costs, replace(shape, num_replicas=num), demand)
         if _is_enough(found, goal.p95_ms):
