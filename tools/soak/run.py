@@ -38,7 +38,8 @@ class SoakPlan:
         rate: Requests per second.
         leaving: Share of callers that leave before the answer.
         malformed: Share of bodies that make no sense.
-        cached: Share of the others that the cache may answer.
+        cached: Share of the others that the cache may answer; so small that the model can answer
+            them all while Redis is gone.
         seed: Of all choices.
     """
 
@@ -46,7 +47,7 @@ class SoakPlan:
     rate: float
     leaving: float = 0.05
     malformed: float = 0.05
-    cached: float = 0.3
+    cached: float = 0.1
     seed: int = 0
 
     @property
