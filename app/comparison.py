@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from html import escape
 
+from app.exits import total_ms
 from app.lanes import Lane
 from app.pictures import (
     WAITING,
@@ -15,6 +16,7 @@ from app.pictures import (
     error_html,
     layers_html,
     legend_html,
+    meter_html,
     savings_html,
 )
 from app.state import Shown
@@ -78,8 +80,18 @@ def answer_body_html(shown: Shown, lane: Lane, reference: Lane) -> str:
     return (
         f"{verdict_html(lane, reference)}{answer_parts_html(shown, changed)}"
         f'<div class="off-picture">{layers_html(shown.trace, is_linked=False)}</div>'
-        f'<div class="off-meters">{savings_html(shown.trace.cost)}</div>'
+        f'<div class="off-meters">{savings_html(shown.trace.cost)}'
+        f"{time_html(shown, reference)}</div>"
     )
+
+
+def time_html(shown: Shown, reference: Lane) -> str:
+    """The milliseconds beside those of the reference, when these are known."""
+    if reference.shown is None:
+        return ""
+    run, full = total_ms(shown.trace.cost), total_ms(reference.shown.trace.cost)
+    words = f"{run:.0f} ms, {reference.setting.name} took {full:.0f} ms"
+    return meter_html(escape(words), run, full)
 
 
 def verdict_html(lane: Lane, reference: Lane) -> str:

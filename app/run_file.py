@@ -63,7 +63,7 @@ class Run(BaseModel):
 
 def dump_run(run: Run) -> str:
     """The JSON text of a run file."""
-    return run.model_dump_json(indent=1, exclude_none=True)
+    return run.model_dump_json(indent=1)
 
 
 def load_run(content: bytes) -> Run:

@@ -51,7 +51,7 @@ def shown_from(answer: AnswerBase) -> Shown:
 
 def dump_trace(shown: Shown) -> str:
     """The JSON text of a trace file."""
-    return shown.model_dump_json(indent=2, exclude_none=True)
+    return shown.model_dump_json(indent=2)
 
 
 def save_link_html(shown: Shown) -> str:

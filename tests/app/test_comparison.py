@@ -5,10 +5,16 @@ from app.errors import ServiceError
 from app.lanes import Lane
 from app.setting import Setting
 from app.state import shown_from
-from serve.schemas import CaptionAnswer, StreamedToken
+from serve.schemas import CaptionAnswer, StageMs, StreamedToken
 
 WORDS = (StreamedToken(text="a", depth=2), StreamedToken(text=" cat", depth=5))
 FULL, BALANCED = Setting(policy="full"), Setting(policy="balanced", num_beams=3)
+
+
+def timed(answer: CaptionAnswer, decode_ms: float) -> CaptionAnswer:
+    stages = StageMs(preprocess=2.0, stem=3.0, encode=4.0, decode=decode_ms)
+    cost = answer.trace.cost.model_copy(update={"stage_ms": stages})
+    return answer.model_copy(update={"trace": answer.trace.model_copy(update={"cost": cost})})
 
 
 def test_words_that_the_reference_lacks_are_the_changed_ones(
@@ -34,6 +40,14 @@ def test_finished_lanes_say_what_they_are_compared_with(
     assert "≠ another answer than full" in html
     assert html.count("off-changed") == 1
     assert "0 of 1 other settings give the same answer as full." in html
+
+
+def test_time_stands_beside_the_time_of_the_reference(full_answer: CaptionAnswer) -> None:
+    full, quick = shown_from(timed(full_answer, 31.0)), shown_from(timed(full_answer, 21.0))
+    html = comparison_html([Lane(FULL, shown=full), Lane(BALANCED, shown=quick)], 6)
+    assert "<b>0 % saved</b><span>40 ms, full took 40 ms</span>" in html
+    assert "<b>25 % saved</b><span>30 ms, full took 40 ms</span>" in html
+    assert " took " not in comparison_html([Lane(FULL), Lane(BALANCED, shown=quick)], 6)
 
 
 def test_same_answer_is_said_to_be_the_same(full_answer: CaptionAnswer) -> None:

@@ -38,6 +38,16 @@ def test_saved_run_opens_as_the_same_run(run: Run) -> None:
     assert photo_suffix(photo_bytes(opened)) == ".png"
 
 
+def test_saved_run_of_own_thresholds_opens_again(
+    full_answer: CaptionAnswer, caption_answer: CaptionAnswer
+) -> None:
+    rules = caption_answer.policy.rules
+    policy = caption_answer.policy.model_copy(update={"name": None})
+    own = caption_answer.model_copy(update={"policy": policy})
+    run = make_run({FULL: full_answer, Setting(policy=rules): own})
+    assert load_run(dump_run(run).encode()) == run
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

@@ -16,6 +16,12 @@ def test_saved_trace_opens_as_the_same_answer(caption_answer: CaptionAnswer) -> 
     assert load_trace(dump_trace(shown).encode()) == shown
 
 
+def test_saved_trace_of_own_thresholds_opens_again(caption_answer: CaptionAnswer) -> None:
+    policy = caption_answer.policy.model_copy(update={"name": None})
+    shown = shown_from(caption_answer.model_copy(update={"policy": policy}))
+    assert load_trace(dump_trace(shown).encode()) == shown
+
+
 def test_service_answer_opens_as_it_is(entailment_answer: EntailmentAnswer) -> None:
     shown = load_trace(entailment_answer.model_dump_json().encode())
     assert shown.headline == "entailment"
