@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import socket
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from serve.load.report import LoadReport, make_report, this_machine
 from serve.load.run import run_open_loop
 from serve.load.saturate import Saturation, saturate
 from serve.settings import ServeSettings
+from tools.demo import free_port
 from tools.serving_bars.records import Check, Record
 
 Result = TypeVar("Result")
@@ -53,13 +53,6 @@ def running(plan: Plan, num_replicas: int = 1, **settings: Any) -> Iterator[Loca
     options = {"num_replicas": num_replicas, "ray_actor_options": {"num_cpus": 1}}
     with LocalCluster(ServeSettings.resolve(given), options) as cluster:
         yield cluster
-
-
-def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def endless_calls(
