@@ -26,6 +26,7 @@ STILLS = (
     "depths",
     "why",
     "compare",
+    "time",
     "yaml-link",
     "explore",
     "explore-yaml",
@@ -143,7 +144,11 @@ def show_comparison(visitor: Visitor) -> Iterator[Picture]:
     visitor.take_example("compare", SUBJECTS.index(SUBJECT))
     visitor.page.locator("#compare-run").click()
     visitor.page.locator("#compare-bars .barlayer").first.wait_for()
-    yield looked_at(visitor, "compare", "#compare-cards", "#compare-bars")
+    yield looked_at(
+        visitor, "compare", "#compare-cards .off-agreement", "#compare-cards .off-compare"
+    )
+    meters = [f"#compare-cards article:nth-of-type({number}) .off-meters" for number in (1, 2)]
+    yield looked_at(visitor, "time", *meters, "#compare-bars")
 
 
 def show_sweep(visitor: Visitor) -> Iterator[Picture]:

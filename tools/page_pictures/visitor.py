@@ -149,13 +149,17 @@ class Visitor:
         right = max(box["x"] + box["width"] for box in found) + MARGIN
         bottom = max(box["y"] + box["height"] for box in found) + MARGIN
         scrolled = float(self.page.evaluate("window.scrollY"))
-        clip = {
-            "x": max(left, 0.0),
-            "y": max(top + scrolled, 0.0),
-            "width": right - max(left, 0.0),
-            "height": bottom - top,
-        }
-        return picture_of(self.page.screenshot(clip=clip, full_page=True, animations="disabled"))
+        screenshot = self.page.screenshot(
+            clip={
+                "x": max(left, 0.0),
+                "y": max(top + scrolled, 0.0),
+                "width": right - max(left, 0.0),
+                "height": bottom - top,
+            },
+            full_page=True,
+            animations="disabled",
+        )
+        return picture_of(screenshot)
 
     def view(self) -> Image.Image:
         """What the window shows now."""
