@@ -47,14 +47,14 @@ def test_picture_is_small(name: str) -> None:
     assert (ROOT / FOLDER / f"{name}.webp").stat().st_size <= limit
 
 
-def test_first_visit_quotes_what_the_page_says_in_the_pictures_of_the_section() -> None:
+def test_first_visit_quotes_what_the_page_says_in_its_latest_pictures() -> None:
     said = json.loads(read(f"{FOLDER}/{SAID_NAME}"))
-    num_quotes = 0
+    num_quotes, before = 0, ""
     for section in read(VISIT).split("\n## "):
-        lines = [line for name in PICTURED.findall(section) for line in said[name]]
+        lines = [line for name in PICTURED.findall(before + section) for line in said[name]]
         quotes = re.findall(r"^> (.+)$", section, flags=re.MULTILINE)
         assert [quote for quote in quotes if quote not in lines] == []
-        num_quotes += len(quotes)
+        num_quotes, before = num_quotes + len(quotes), section
     assert num_quotes >= 5
 
 

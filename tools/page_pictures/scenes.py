@@ -34,7 +34,7 @@ STILLS = (
 )
 SUBJECTS = list(EXAMPLE_PHOTOS.values())
 WARM_UP, SUBJECT = "rocket", "motorcycle"
-DESKTOP, PHONE = Window(1180, 900), Window(360, 1000, "dark")
+DESKTOP, PHONE = Window(1180, 1000), Window(360, 1000, "dark")
 WIDE = 1320  # the grid of a long caption fits
 PHONE_PRESET = "fast"
 PLAIN_WORD, WHY_WORD = 2, 6  # of the captions under the preset and under own thresholds
