@@ -5,7 +5,7 @@ on, and a request for the engine when nobody has the answer yet.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -37,10 +37,20 @@ class PredictorLike(Protocol):
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded photo and the digest of its pixels."""
+    """A photo and the digest of its pixels.
 
-    image: Image.Image
+    Attributes:
+        source: The decoded photo, or what decodes it when it is needed.
+        digest: Of the pixels.
+    """
+
+    source: Image.Image | Callable[[], Image.Image]
     digest: str
+
+    @property
+    def image(self) -> Image.Image:
+        """The decoded photo."""
+        return self.source() if callable(self.source) else self.source
 
 
 class Question(ABC):

@@ -30,6 +30,7 @@ from serve.cache.result_cache import (
     hash_pixels,
     normalise_text,
 )
+from serve.cache.seen_photos import SeenPhotos
 from serve.engine import Engine
 from serve.errors import DeadlineExceededError, InvalidInputError
 from serve.http.drain import Drain
@@ -124,6 +125,7 @@ class Service:
         self._replicas = ReplicaFlight(cache)
         self.rate_limiter = RateLimiter.from_settings(settings)
         watch_cache(self.metrics.registry, cache)
+        self._seen = SeenPhotos()
         self._workers = ThreadPoolExecutor(settings.num_decode_threads, "offramp-photo")
 
     async def question(
@@ -351,14 +353,22 @@ class Service:
 
     async def _photo(self, data: bytes) -> Photo:
         with self.tracing.stage("photo"):
-            return await self._in_worker(lambda: self._decode(data))
+            digest = self._seen.find(data)
+            if digest is not None:
+                return Photo(lambda: self._decode(data), digest)
+            photo = await self._in_worker(lambda: _with_digest(self._decode(data)))
+            self._seen.note(data, photo.digest)
+            return photo
 
-    def _decode(self, data: bytes) -> Photo:
-        image = decode_photo(data, self.settings.max_pixels)
-        return Photo(image, hash_pixels(image))
+    def _decode(self, data: bytes) -> Image.Image:
+        return decode_photo(data, self.settings.max_pixels)
 
     def _in_worker(self, work: Callable[[], Result]) -> Awaitable[Result]:
         return asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+
+def _with_digest(image: Image.Image) -> Photo:
+    return Photo(image, hash_pixels(image))
 
 
 def _check_texts(

@@ -54,6 +54,8 @@ class Costs(Frozen):
         tasks: By name.
         way_ms: HTTP, Ray and decoding of the photo: what an answer takes beside the engine.
         handling_ms: How much of that keeps a busy engine from its work, per request.
+        beside_ms: Processor time per request of everything beside a busy engine: HTTP, Ray, and the
+            client where it runs on the same machine.
         cached_ms: An answer from the cache.
         request_bytes: Of a request, on average.
         answer_bytes: Of an answer, on average.
@@ -68,6 +70,7 @@ class Costs(Frozen):
     tasks: dict[str, TaskCost]
     way_ms: float = 0.0
     handling_ms: float = 0.0
+    beside_ms: float = 0.0
     cached_ms: float = 0.0
     request_bytes: float = 0.0
     answer_bytes: float = 0.0

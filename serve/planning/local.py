@@ -1,21 +1,33 @@
 """Measurements that need replicas: a service on this machine, one thread per replica."""
 
 import argparse
+import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
+import psutil
+
 from model_core.config import CONFIG_ROOT
 from model_core.predictor import Predictor
-from serve.load.arrivals import Mix
+from serve.load.arrivals import Mix, Phase
+from serve.load.calls import Load
 from serve.load.photos import PhotoSource
 from serve.planning.costs import Costs
 from serve.planning.measure import CostMeter, measure_way
 from serve.planning.plan import saturation_rate
 from serve.planning.simulation import Shape
-from serve.planning.validate import OVERLOAD, Comparison, compare, load_on, with_handling
+from serve.planning.validate import (
+    OVERLOAD,
+    Comparison,
+    compare,
+    load_on,
+    offer,
+    with_handling,
+)
 from serve.settings import ServeSettings, prepare_environment
 
 
@@ -46,7 +58,8 @@ def measure_here(
     """Costs of the engine in this process, and of the way to one replica of this shape.
 
     What HTTP takes from a busy engine is what its answers per second under too much load leave
-    unexplained; so this one number of a single replica is fitted, and not foretold.
+    unexplained; so this one number of a single replica is fitted, and not foretold. Beside the
+    engine runs what the machine's cores did meanwhile, but for the engine's one.
     """
     meter = CostMeter(predictor, photos, options.policy)
     mix = Mix.parse(options.mix)
@@ -55,11 +68,16 @@ def measure_here(
     with running(shape, checkpoint=options.checkpoint) as url:
         way = measure_way(url, photos, options.policy, options.requests)
         rate = OVERLOAD * saturation_rate(costs, shape, mix)
-        report = load_on(url, photos, mix, options.policy)(rate, options.seconds)
+        phases = (Phase(rate, options.seconds),)
+        calls = Load(phases, mix, {"policy": options.policy}).calls(photos)
+        started_s, busy_before_s = time.monotonic(), _busy_core_s()
+        report = offer(url, calls, rate)
+        beside_s = _busy_core_s() - busy_before_s - (time.monotonic() - started_s)
     costs = costs.model_copy(
         update={
             "way_ms": max(0.0, way.answer_ms - answer_ms),
             "cached_ms": way.cached_ms,
+            "beside_ms": 1e3 * max(0.0, beside_s) / max(1, report.total.num_ok),
             "request_bytes": way.request_bytes,
             "answer_bytes": way.answer_bytes,
         }
@@ -74,4 +92,10 @@ def compare_here(
     with running(shape, checkpoint=options.checkpoint) as url:
         measure = load_on(url, photos, mix, costs.policy)
         measure(saturation_rate(costs, shape, mix) / 2, min(5.0, options.seconds))
-        return compare(costs, shape, mix, options.seconds, measure)
+        return compare(costs, shape, mix, options.seconds, measure, os.cpu_count())
+
+
+def _busy_core_s() -> float:
+    """Seconds that this machine's cores have worked, since it started."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0))

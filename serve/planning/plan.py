@@ -1,5 +1,6 @@
 """How many replicas a rate needs, what that costs, and what would give way next."""
 
+import math
 from dataclasses import dataclass, replace
 
 from serve.load.arrivals import Mix
@@ -33,7 +34,7 @@ class Planned:
     Attributes:
         rate: Requests per second.
         num_replicas: The fewest whose p95 is below the bound.
-        num_cores: Cores of all replicas.
+        num_cores: Of all replicas, and of what runs beside them.
         core_hours: Per million requests.
         simulated: What they do.
         shares: Of each limit beside the replicas, how much is used; above 1: more than one of it.
@@ -94,7 +95,8 @@ def plan_rate(costs: Costs, shape: Shape, goal: Goal, rate: float, limits: Limit
         demand = Demand(rate, seconds, goal.mix, goal.hit_fraction)
         found = simulate(costs, replace(shape, num_replicas=num), demand)
         if _is_enough(found, goal.p95_ms):
-            cores = num * goal.cores_per_replica
+            beside = costs.beside_ms / 1e3 * rate
+            cores = num * goal.cores_per_replica + math.ceil(beside)
             hours = 1e6 * cores / (3600 * rate)
             return Planned(rate, num, cores, hours, found, _shares(costs, rate, limits))
         if found.utilisation < IDLE:

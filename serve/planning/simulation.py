@@ -3,6 +3,8 @@
 Each replica does what ``serve.engine`` does: it admits a few waiting requests, as many as the
 engine's own budget of encoder work allows, makes a step, and goes on; a row leaves when its answer
 has as many tokens as a measured one. The router takes the less busy of two replicas, as Ray does.
+Replicas that share a machine with everything beside them share its cores: while more wants to run
+than there are cores, all of it takes that much longer.
 """
 
 from collections import deque
@@ -19,6 +21,7 @@ from serve.load.latencies import Latencies
 from serve.planning.costs import Costs
 
 WARM_SHARE = 0.1  # of the run, which starts empty: not counted
+WINDOW_S = 1.0  # over which the rate of answers is taken
 
 Process = Generator[Any, Any, None]
 
@@ -78,8 +81,34 @@ class _Job:
     step: int = 0
 
 
+class _Machine:
+    """Cores that replicas and what runs beside them share; None: there are always enough."""
+
+    def __init__(self, env: simpy.Environment, beside_ms: float, num_cores: int | None) -> None:
+        self.replicas: list[_Replica] = []
+        self._env = env
+        self._beside_s = beside_ms / 1e3
+        self._num_cores = num_cores
+        self._ends_s: deque[float] = deque()
+
+    def note_answers(self, num: int) -> None:
+        self._ends_s += [self._env.now] * num
+
+    def stretch(self) -> float:
+        """How much longer work takes than it would alone."""
+        if self._num_cores is None:
+            return 1.0
+        while self._ends_s and self._ends_s[0] < self._env.now - WINDOW_S:
+            self._ends_s.popleft()
+        num_busy = sum(replica.num_ongoing > 0 for replica in self.replicas)
+        beside = self._beside_s * len(self._ends_s) / WINDOW_S
+        return max(1.0, (num_busy + beside) / self._num_cores)
+
+
 class _Replica:
-    def __init__(self, env: simpy.Environment, costs: Costs, shape: Shape) -> None:
+    def __init__(
+        self, env: simpy.Environment, costs: Costs, shape: Shape, machine: _Machine
+    ) -> None:
         self.waiting: deque[_Job] = deque()
         self.active: list[_Job] = []
         self.busy_s = 0.0
@@ -87,6 +116,7 @@ class _Replica:
         self._env = env
         self._costs = costs
         self._shape = shape
+        self._machine = machine
         self._budget = AdmissionBudget(shape.max_admit_per_step, shape.max_admit_s_per_step)
         self._work = env.event()
         env.process(self._run())
@@ -134,17 +164,28 @@ class _Replica:
         done = [job for job in self.active if job.step >= len(job.depths)]
         self.active = [job for job in self.active if job.step < len(job.depths)]
         self.finished += [(job, self._env.now) for job in done]
+        self._machine.note_answers(len(done))
 
     def _spend(self, ms: float) -> simpy.Timeout:
-        self.busy_s += ms / 1e3
-        return self._env.timeout(ms / 1e3)
+        seconds = ms / 1e3 * self._machine.stretch()
+        self.busy_s += seconds
+        return self._env.timeout(seconds)
 
 
-def simulate(costs: Costs, shape: Shape, demand: Demand) -> Simulated:
-    """What a service of this shape does under this demand."""
+def simulate(costs: Costs, shape: Shape, demand: Demand, num_cores: int | None = None) -> Simulated:
+    """What a service of this shape does under this demand.
+
+    Args:
+        costs: As measured.
+        shape: What runs.
+        demand: What is asked.
+        num_cores: Of the one machine that everything runs on; None: enough for all of it.
+    """
     env = simpy.Environment()
     rng = np.random.default_rng(demand.seed)
-    replicas = [_Replica(env, costs, shape) for _ in range(shape.num_replicas)]
+    machine = _Machine(env, costs.beside_ms, num_cores)
+    replicas = [_Replica(env, costs, shape, machine) for _ in range(shape.num_replicas)]
+    machine.replicas += replicas
     jobs = _jobs(costs, demand, rng)
     is_hit = rng.random(len(jobs)) < demand.hit_fraction
     refused: list[_Job] = []

@@ -23,6 +23,7 @@ def costs_table(costs: Costs) -> str:
     rows += [
         ["HTTP, Ray and the photo's decoding", f"{costs.way_ms:.1f} ms"],
         ["of it, taken from a busy engine", f"{costs.handling_ms:.1f} ms"],
+        ["processor time beside a busy engine, per request", f"{costs.beside_ms:.1f} ms"],
         ["an answer from the cache", f"{costs.cached_ms:.1f} ms"],
         ["mean error of the steps' fit", f"{costs.fit_error:.0%}"],
     ]

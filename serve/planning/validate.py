@@ -1,10 +1,10 @@
 """The simulation beside the real thing: the same rates, the same mix, replicas on this machine."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from serve.load.arrivals import Mix, Phase
-from serve.load.calls import Load
+from serve.load.calls import Call, Load
 from serve.load.client import LoadClient
 from serve.load.latencies import Latencies
 from serve.load.photos import PhotoSource
@@ -39,6 +39,7 @@ def compare(
     mix: Mix,
     seconds: float,
     measure: Callable[[float, float], LoadReport],
+    num_cores: int | None = None,
 ) -> list[Comparison]:
     """Answers per second under too much load, and p50 and p95 at rates below it.
 
@@ -48,13 +49,14 @@ def compare(
         mix: Shares of tasks.
         seconds: Of one run.
         measure: Offers a rate for some seconds, and reports.
+        num_cores: Of the machine that all of it runs on.
     """
     capacity = saturation_rate(costs, shape, mix) * shape.num_replicas
     found = []
     for share in (*LOAD_SHARES, OVERLOAD):
         rate = share * capacity
         report = measure(rate, seconds)
-        model = simulate(costs, shape, Demand(rate, 10 * seconds, mix))
+        model = simulate(costs, shape, Demand(rate, 10 * seconds, mix), num_cores)
         pairs = {"answers/s": (report.answered_per_s, model.answered_per_s)}
         if share < 1:
             pairs = _latency_pairs(report.total.latencies, model.latencies)
@@ -88,15 +90,19 @@ def load_on(url: str, photos: PhotoSource, mix: Mix, policy: str) -> Callable[..
 
     def measure(rate: float, seconds: float) -> LoadReport:
         load = Load((Phase(rate, seconds),), mix, {"policy": policy}, seed=next(seeds))
-        calls = load.calls(photos)
-
-        async def run() -> LoadReport:
-            async with LoadClient(url, {"cache-control": "no-cache, no-store"}) as client:
-                return make_report(await run_open_loop(client.send, calls), {"rate": rate})
-
-        return asyncio.run(run())
+        return offer(url, load.calls(photos), rate)
 
     return measure
+
+
+def offer(url: str, calls: Sequence[Call], rate: float) -> LoadReport:
+    """What a running service did with these calls, none answered from the cache."""
+
+    async def run() -> LoadReport:
+        async with LoadClient(url, {"cache-control": "no-cache, no-store"}) as client:
+            return make_report(await run_open_loop(client.send, calls), {"rate": rate})
+
+    return asyncio.run(run())
 
 
 def with_handling(costs: Costs, shape: Shape, mix: Mix, answered_per_s: float) -> Costs:

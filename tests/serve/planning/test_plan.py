@@ -24,6 +24,12 @@ def test_plan_has_room_above_what_the_rate_needs_on_average(costs: Costs) -> Non
     assert plan.core_hours == pytest.approx(1e6 * plan.num_replicas / 45 / 3600)
 
 
+def test_what_runs_beside_replicas_needs_cores_too(costs: Costs) -> None:
+    beside = costs.model_copy(update={"beside_ms": 30.0})
+    plan = plan_rate(beside, SHAPE, GOAL, 45.0, Limits())
+    assert plan.num_cores == plan.num_replicas + 2  # 1.35 cores
+
+
 def test_hits_need_no_replica(costs: Costs) -> None:
     goal = Goal(CAPTIONS, p95_ms=300.0, hit_fraction=0.8)
     assert plan_rate(costs, SHAPE, goal, 45.0, Limits()).num_replicas <= 2

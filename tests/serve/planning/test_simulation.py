@@ -99,3 +99,17 @@ def test_same_seed_gives_the_same_result(costs: Costs) -> None:
     demand = Demand(8.0, 100.0, CAPTIONS, seed=3)
     assert simulate(costs, ONE_SLOT, demand) == simulate(costs, ONE_SLOT, demand)
     assert simulate(costs, ONE_SLOT, demand) != simulate(costs, ONE_SLOT, replace(demand, seed=4))
+
+
+@pytest.mark.parametrize(
+    ("num_replicas", "num_cores", "answers_per_s"),
+    # Two of 10 per second and 0.05 s beside each answer on two cores: r = 20 / (1 + 0.025 r).
+    [(2, None, 20.0), (2, 2, 14.64), (1, 2, 10.0)],
+)
+def test_replicas_share_the_cores_with_what_runs_beside_them(
+    costs: Costs, num_replicas: int, num_cores: int | None, answers_per_s: float
+) -> None:
+    shape = replace(ONE_SLOT, num_replicas=num_replicas, queue_limit=50)
+    beside = costs.model_copy(update={"beside_ms": 50.0})
+    found = simulate(beside, shape, Demand(40.0, 200.0, CAPTIONS), num_cores)
+    assert found.answered_per_s == pytest.approx(answers_per_s, rel=0.03)
