@@ -58,7 +58,7 @@ test: $(INSTALLED) browser ## Run every test, the browser test too (under 15 min
 	@echo "== test: running the tests (5 to 15 minutes on two cores)"
 	env -u REDIS_URL -u RAY_ADDRESS $(EXPORTED_SETTINGS) $(BIN)/python -m pytest $(ARGS)
 
-manners: $(INSTALLED) browser ## The page under axe-core, faults and ten visitors in a browser (two minutes)
+manners: $(INSTALLED) browser ## Of the tests, those of the page under axe-core, faults and ten visitors (minutes)
 	env $(EXPORTED_SETTINGS) $(BIN)/python -m pytest -m manners -p no:randomly tests/e2e/test_manners.py $(ARGS)
 
 browser:

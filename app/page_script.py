@@ -1,8 +1,9 @@
 """The page's own script: what Gradio's markup leaves out.
 
-Gradio's buttons around a picture have no name for a screen reader, and a plot that was drawn in a
+Gradio's buttons around a picture have no name for a screen reader, its upload button holds a second
+thing to tab to and is named after a missing translation, and a plot that was drawn in a
 narrow window, or in a tab that was closed meanwhile, keeps its width. The script watches the page
-and mends both.
+and mends all three.
 """
 
 SCRIPT = """
@@ -17,6 +18,13 @@ SCRIPT = """
     if (isNamed || !image?.src || image.alt) return;
     const kind = button.classList.contains('gallery-item') ? 'Example photo' : 'Photo';
     button.setAttribute('aria-label', `${kind}: ${fileName(image)}`);
+  };
+  const mendUpload = (input) => {
+    const button = input.closest('button');
+    input.tabIndex = -1;
+    if (button.getAttribute('aria-label') !== 'common.upload') return;
+    button.setAttribute('aria-label', 'Upload');
+    button.title = 'Upload';
   };
   const fitted = new WeakSet();
   const widths = new ResizeObserver((entries) => {
@@ -34,6 +42,7 @@ SCRIPT = """
   const mend = () => {
     isDue = false;
     document.querySelectorAll('button').forEach(nameButton);
+    document.querySelectorAll('button input[type=file]').forEach(mendUpload);
     document.querySelectorAll('.js-plotly-plot').forEach(fitPlot);
   };
   new MutationObserver(() => {
