@@ -1,9 +1,9 @@
 """The page's own script: what Gradio's markup leaves out.
 
-Gradio's buttons around a picture have no name for a screen reader, its upload button holds a second
-thing to tab to and is named after a missing translation, and a plot that was drawn in a
-narrow window, or in a tab that was closed meanwhile, keeps its width. The script watches the page
-and mends all three.
+Gradio's buttons around a picture have no name for a screen reader, the one that adds files is a
+button in a button, named after a missing translation, and a plot that was drawn in a narrow window,
+or in a tab that was closed meanwhile, keeps its width. The script watches the page and mends all
+three.
 """
 
 SCRIPT = """
@@ -19,12 +19,16 @@ SCRIPT = """
     const kind = button.classList.contains('gallery-item') ? 'Example photo' : 'Photo';
     button.setAttribute('aria-label', `${kind}: ${fileName(image)}`);
   };
-  const mendUpload = (input) => {
-    const button = input.closest('button');
-    input.tabIndex = -1;
-    if (button.getAttribute('aria-label') !== 'common.upload') return;
-    button.setAttribute('aria-label', 'Upload');
-    button.title = 'Upload';
+  const hideInput = (input) => {
+    input.style.display = 'none'; // the button around it presses it
+  };
+  const mendNested = (inner) => {
+    const outer = inner.parentElement.closest('button');
+    if (outer.getAttribute('aria-label') === 'Upload') return;
+    outer.setAttribute('role', 'group');
+    outer.tabIndex = -1;
+    outer.title = 'Upload';
+    for (const button of [outer, inner]) button.setAttribute('aria-label', 'Upload');
   };
   const fitted = new WeakSet();
   const widths = new ResizeObserver((entries) => {
@@ -42,14 +46,17 @@ SCRIPT = """
   const mend = () => {
     isDue = false;
     document.querySelectorAll('button').forEach(nameButton);
-    document.querySelectorAll('button input[type=file]').forEach(mendUpload);
+    document.querySelectorAll('button input[type=file]').forEach(hideInput);
+    document.querySelectorAll('button button').forEach(mendNested);
     document.querySelectorAll('.js-plotly-plot').forEach(fitPlot);
   };
   new MutationObserver(() => {
     if (isDue) return;
     isDue = true;
     requestAnimationFrame(mend);
-  }).observe(document, { childList: true, subtree: true, attributeFilter: ['src', 'class'] });
+  }).observe(document, {
+    childList: true, subtree: true, attributeFilter: ['src', 'class', 'aria-label'],
+  });
 })();
 """
 HEAD = f"<script>{SCRIPT}</script>"

@@ -63,7 +63,7 @@ def laid_out(figure: go.Figure, num_families: int) -> go.Figure:
     )
     styled(figure, height=HEIGHT + 12 * num_families)
     return figure.update_layout(
-        legend={"orientation": "h", "y": -0.14, "yanchor": "top", "maxheight": 0.3}
+        legend={"yref": "paper", "y": -0.14, "yanchor": "top", "maxheight": 0.3}
     )
 
 

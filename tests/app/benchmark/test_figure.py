@@ -21,6 +21,9 @@ def test_families_stand_beside_the_curve_with_their_intervals(
     assert list(similarity.customdata) == [4, 5]
     assert oracle.name.startswith("oracle")
     assert figure.layout.xaxis.title.text == "layers saved (%)"
+    legend = figure.layout.legend
+    assert (legend.yref, legend.yanchor) == ("paper", "top")  # elsewhere a y below 0 hides it
+    assert legend.y < 0
 
 
 def test_intervals_can_be_left_out_and_a_point_ringed(benchmark_results: Benchmark) -> None:
