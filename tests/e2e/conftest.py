@@ -9,16 +9,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.app.fake_service import FakeService
 from tests.e2e.page_process import page_process
 from tests.serving import Served
-
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tools.page_pictures.visitor import CHROMIUM_FLAGS
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +50,6 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         pytest.skip("chromium is missing: install it with `apt-get install -y chromium`")
     with sync_playwright() as playwright:
-        instance = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        instance = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
         yield instance
         instance.close()

@@ -33,8 +33,8 @@ TITLES = {
 
 
 def write_service_page(folder: Path) -> None:
-    """Writes serving.md beside a folder of results."""
-    (folder.parent / "serving.md").write_text(service_page(folder), encoding="utf-8")
+    """Writes serving.md two levels above a folder of results: docs/serving.md for the shipped."""
+    (folder.resolve().parents[1] / "serving.md").write_text(service_page(folder), encoding="utf-8")
 
 
 def service_page(folder: Path) -> str:

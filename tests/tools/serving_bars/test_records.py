@@ -60,7 +60,7 @@ def test_page_of_the_project_says_what_its_file_says() -> None:
 
 
 def test_page_shows_the_bars_and_then_the_soak(tmp_path: Path) -> None:
-    folder = tmp_path / "service"
+    folder = tmp_path / "results" / "service"
     keep_records(folder / "soak.json", [make_record("soak", 1.6)], ["soak"])
     keep_records(folder / "serving.json", [make_record("burst", 1.4)], ["burst"])
     write_service_page(folder)
