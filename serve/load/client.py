@@ -1,5 +1,8 @@
 """An asynchronous client that sends calls, and tries again where that helps.
 
+It takes little of the machine that it may share with the service: its parser is compiled, and many
+connections cost no more than few.
+
 Two reasons to try again are kept apart: the service is busy (429, 503: wait as long as
 ``Retry-After`` says) and the replica is gone (a broken connection, or a 5xx that a proxy gives in
 its place). Asking the model is free of side effects, so a request may be sent twice.
@@ -12,11 +15,12 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-import httpx
+import aiohttp
 
 from serve.load.calls import Call
 
 NO_ANSWER = 0
+TIMEOUT = "Timeout"
 BUSY = frozenset({429, 503})
 BROKEN = frozenset({NO_ANSWER, 500, 502})
 MAX_WAIT_S = 30.0
@@ -65,23 +69,23 @@ class LoadClient:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = 60.0,
         retries: RetryRule = RetryRule(),
-        transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Opens no connection yet; ``transport`` and ``sleep`` are for tests."""
+        """Opens no connection yet; ``sleep`` is for tests."""
+        self._url = base_url
+        self._headers = {"content-type": "application/json", **(headers or {})}
+        self._timeout_s = timeout_s
         self._retries = retries
         self._sleep = sleep
-        self._http = httpx.AsyncClient(
-            base_url=base_url,
-            headers={"content-type": "application/json", **(headers or {})},
-            timeout=timeout_s,
-            # A limit would queue requests here, where nobody measures the wait.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=256),
-            transport=transport,
-            trust_env=False,
-        )
 
     async def __aenter__(self) -> Self:
+        self._http = aiohttp.ClientSession(
+            self._url,
+            headers=self._headers,
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+            # A limit would queue requests here, where nobody measures the wait.
+            connector=aiohttp.TCPConnector(limit=0),
+        )
         return self
 
     async def __aexit__(
@@ -90,7 +94,7 @@ class LoadClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._http.aclose()
+        await self._http.close()
 
     async def send(self, call: Call) -> Reply:
         """The reply to a call, after as many attempts as the rule allows."""
@@ -112,12 +116,13 @@ class LoadClient:
 
     async def _send_once(self, call: Call) -> Reply:
         try:
-            response = await self._http.post(call.path, content=call.body)
-        except httpx.TransportError as error:
+            async with self._http.post(call.path, data=call.body) as answer:
+                body = await answer.read()
+        except TimeoutError:
+            return Reply(NO_ANSWER, errors=(TIMEOUT,))
+        except (aiohttp.ClientError, OSError) as error:
             return Reply(NO_ANSWER, errors=(type(error).__name__,))
-        return Reply(
-            response.status_code, response.content, _seconds(response.headers.get("retry-after"))
-        )
+        return Reply(answer.status, body, _seconds(answer.headers.get("retry-after")))
 
 
 def _seconds(text: str | None) -> float | None:

@@ -7,13 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import aiohttp
-
 from model_core.evaluation.results import current_commit
 from serve.cluster.local_cluster import LocalCluster
 from serve.load.arrivals import Mix, Phase
 from serve.load.calls import Call, Load, make_body
-from serve.load.client import LoadClient, Reply
+from serve.load.client import LoadClient
 from serve.load.photos import PhotoSource
 from serve.load.report import LoadReport, make_report, this_machine
 from serve.load.run import run_open_loop
@@ -78,18 +76,10 @@ def throughput(
     """
     ready = itertools.cycle(list(itertools.islice(calls, NUM_READY)))
 
-    async def run() -> Saturation:
-        # Not httpx: its parser is not compiled, and callers share the cores with replicas.
-        headers = {"content-type": "application/json", **NO_CACHE}
-        async with aiohttp.ClientSession(url, headers=headers) as session:
+    async def run(client: LoadClient) -> Saturation:
+        return await saturate(client.send, ready, num_callers, seconds)
 
-            async def send(call: Call) -> Reply:
-                async with session.post(call.path, data=call.body) as answer:
-                    return Reply(answer.status, await answer.read())
-
-            return await saturate(send, ready, num_callers, seconds)
-
-    return asyncio.run(run())
+    return with_client(url, run)
 
 
 def offer(plan: Plan, url: str, phases: tuple[Phase, ...], fields: dict[str, Any]) -> LoadReport:

@@ -3,7 +3,7 @@
 from collections import Counter
 from enum import StrEnum
 
-from serve.load.client import NO_ANSWER, Reply
+from serve.load.client import NO_ANSWER, TIMEOUT, Reply
 from serve.load.latencies import Latencies
 from tools.soak.questions import Asked, answer_in
 
@@ -77,7 +77,7 @@ class Ledger:
 
 def fate_of(asked: Asked, reply: Reply) -> Fate:
     """What one reply means for one request; who waited in vain once has hung, retry or not."""
-    if any(error.endswith("Timeout") for error in reply.errors):
+    if TIMEOUT in reply.errors:
         return Fate.HUNG
     if asked.answer is None:
         return Fate.MALFORMED if 400 <= reply.status < 500 else Fate.MALFORMED_TAKEN

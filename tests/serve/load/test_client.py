@@ -1,48 +1,50 @@
 """The client tries again when the service is busy or its replica is gone, and only then."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 
-import httpx
 import pytest
-from fastapi import FastAPI, Request, Response
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from serve.load.calls import Call
-from serve.load.client import NO_ANSWER, LoadClient, Reply, RetryRule
+from serve.load.client import NO_ANSWER, TIMEOUT, LoadClient, Reply, RetryRule
 
 CALL = Call(0.0, "caption", "/v1/caption", b'{"image": ""}')
 BOTH = RetryRule(num_busy=2, num_broken=1, pause_s=0.5)
 
 
-def make_app(answers: list[tuple[int, dict[str, str]]]) -> FastAPI:
-    """Gives these answers in turn."""
-    app, left = FastAPI(), list(answers)
-
-    @app.post("/v1/caption")
-    async def caption(request: Request) -> Response:
-        status, headers = left.pop(0)
-        return Response(await request.body(), status, headers)
-
-    return app
+Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 
 async def send(
-    transport: httpx.AsyncBaseTransport, retries: RetryRule
+    answer: Answer, retries: RetryRule, timeout_s: float = 20.0
 ) -> tuple[Reply, list[float]]:
+    """The reply of a server that answers so, and the waits before further attempts."""
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    async with LoadClient(
-        "http://test", retries=retries, transport=transport, sleep=sleep
-    ) as client:
-        return await client.send(CALL), waits
+    app = web.Application()
+    app.router.add_post(CALL.path, answer)
+    async with TestServer(app) as server:
+        url = str(server.make_url("/"))
+        async with LoadClient(url, None, timeout_s, retries, sleep) as client:
+            return await client.send(CALL), waits
 
 
 async def ask(
     answers: list[tuple[int, dict[str, str]]], retries: RetryRule
 ) -> tuple[Reply, list[float]]:
-    return await send(httpx.ASGITransport(make_app(answers)), retries)
+    """Of a server that gives these answers in turn."""
+    left = list(answers)
+
+    async def answer(request: web.Request) -> web.Response:
+        status, headers = left.pop(0)
+        return web.Response(body=await request.read(), status=status, headers=headers)
+
+    return await send(answer, retries)
 
 
 async def test_busy_service_is_asked_again_when_it_says() -> None:
@@ -83,14 +85,21 @@ async def test_service_that_asks_for_an_hour_is_not_waited_for_that_long() -> No
     assert waits == [30.0]
 
 
-def broken(error: Callable[[str], Exception]) -> httpx.MockTransport:
-    def refuse(_: httpx.Request) -> httpx.Response:
-        raise error("gone")
-
-    return httpx.MockTransport(refuse)
-
-
 async def test_connection_that_breaks_twice_is_no_answer() -> None:
-    reply, _ = await send(broken(httpx.ReadError), BOTH)
+    async def break_off(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.close()
+        return web.Response()
+
+    reply, waits = await send(break_off, BOTH)
     assert (reply.status, reply.statuses) == (NO_ANSWER, (NO_ANSWER, NO_ANSWER))
-    assert reply.errors == ("ReadError", "ReadError")
+    assert (reply.errors, waits) == (("ServerDisconnectedError",) * 2, [0.5])
+
+
+async def test_answer_that_does_not_come_is_a_timeout() -> None:
+    async def hang(_: web.Request) -> web.Response:
+        await asyncio.sleep(20)
+        return web.Response()
+
+    reply, _ = await send(hang, RetryRule(), timeout_s=0.2)
+    assert (reply.status, reply.errors) == (NO_ANSWER, (TIMEOUT,))

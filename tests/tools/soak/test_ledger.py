@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from serve.load.client import Reply
+from serve.load.client import TIMEOUT, Reply
 from tools.soak.ledger import Fate, Ledger, fate_of
 from tools.soak.questions import Asked, answer_in
 
@@ -25,9 +25,9 @@ AFTER_KILL = Reply(200, RIGHT.body, statuses=(500, 200))
         (KNOWN, Reply(504), Fate.LATE),
         (KNOWN, Reply(500), Fate.FAILED),
         (KNOWN, Reply(422), Fate.FAILED),
-        (KNOWN, Reply(0, errors=("ReadTimeout",)), Fate.HUNG),
+        (KNOWN, Reply(0, errors=(TIMEOUT,)), Fate.HUNG),
         (KNOWN, Reply(0, errors=("ReadError",)), Fate.FAILED),
-        (KNOWN, Reply(200, RIGHT.body, errors=("ReadTimeout",)), Fate.HUNG),
+        (KNOWN, Reply(200, RIGHT.body, errors=(TIMEOUT,)), Fate.HUNG),
         (KNOWN, Reply(200, RIGHT.body, errors=("ReadError",)), Fate.RIGHT),
         (SENSELESS, Reply(422), Fate.MALFORMED),
         (SENSELESS, Reply(500), Fate.MALFORMED_TAKEN),
