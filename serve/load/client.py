@@ -83,8 +83,9 @@ class LoadClient:
             self._url,
             headers=self._headers,
             timeout=aiohttp.ClientTimeout(total=self._timeout_s),
-            # A limit would queue requests here, where nobody measures the wait.
-            connector=aiohttp.TCPConnector(limit=0),
+            # A limit would queue requests here, where nobody measures the wait. Who sends again
+            # what broke must not take a kept connection that the other side has closed meanwhile.
+            connector=aiohttp.TCPConnector(limit=0, force_close=self._retries.num_broken > 0),
         )
         return self
 
