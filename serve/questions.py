@@ -7,6 +7,7 @@ on, and a request for the engine when nobody has the answer yet.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from PIL import Image
@@ -47,9 +48,9 @@ class Photo:
     source: Image.Image | Callable[[], Image.Image]
     digest: str
 
-    @property
+    @cached_property
     def image(self) -> Image.Image:
-        """The decoded photo."""
+        """The decoded photo: decoded once, however many settings ask about it."""
         return self.source() if callable(self.source) else self.source
 
 

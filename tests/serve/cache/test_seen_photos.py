@@ -43,3 +43,9 @@ async def test_kept_answer_to_the_same_file_is_found_without_decoding(
     other = await running.client.post("/v1/caption", json={**body, "policy": "fast"})
     assert (other.json()["cache"], len(decoded)) == ("miss", 2)  # it is needed again
     assert other.json()["caption"].startswith("8x6")
+    compared = await running.client.post(
+        "/v1/compare",
+        json={"image": to_base64(photo), "task": "caption", "policies": ["lossless", "balanced"]},
+    )
+    assert [answer["cache"] for answer in compared.json()["answers"]] == ["miss", "miss"]
+    assert len(decoded) == 3  # once for both
