@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 DEPLOYMENT_NAME = "offramp"
 # For a replica to stop once the requests in flight have ended.
 STOP_S = 5.0
+# A replica that died is missed, and replaced, within about this time.
+HEALTH_CHECK_S = 1.0
 # Room for requests that our own queue refuses with a sentence; beyond it Ray's proxy refuses.
 SPARE_REQUESTS = 64
 
@@ -127,6 +129,7 @@ def bind_app(settings: ServeSettings, options: Mapping[str, Any] | None = None) 
         "max_ongoing_requests": max_ongoing,
         "max_queued_requests": settings.queue_limit,
         "backpressure_config": {"status_code": OverloadedError.status, "retry_after_s": 1},
+        "health_check_period_s": HEALTH_CHECK_S,
         "graceful_shutdown_wait_loop_s": 0.2,
         "graceful_shutdown_timeout_s": settings.drain_timeout_s + STOP_S,
         **(options or {}),

@@ -14,9 +14,10 @@ from model_core.config import CONFIG_ROOT, ModelConfig, load_config
 from model_core.predictor import Predictor
 from model_core.tokenizer import WordPieceTokenizer
 from serve.cluster.local_cluster import LocalCluster
+from serve.cluster.ports import free_port
 from serve.settings import ServeSettings
 from tests.dataset import write_data_folder
-from tests.serving import Served, free_port
+from tests.serving import Served
 from tests.tiny import TINY_OVERRIDES, add_random_heads, photo, randomize, tiny_tokenizer
 from tests.tiny_tags import write_tagging_checkpoint
 

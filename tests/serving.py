@@ -1,6 +1,5 @@
 """The running service as tests see it."""
 
-import socket
 from dataclasses import dataclass
 
 import httpx
@@ -18,10 +17,3 @@ class Served:
     predictor: Predictor
     cache_server: EmbeddedServer
     settings: ServeSettings
-
-
-def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

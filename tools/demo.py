@@ -201,13 +201,6 @@ def _refuse_used_port(name: str, port: int) -> None:
             ) from error
 
 
-def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
 def build_parts(port: int, api_port: int) -> list[Part]:
     """The service, then the page that speaks to it."""
     api_url = f"http://{HOST}:{api_port}"

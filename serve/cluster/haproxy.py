@@ -6,15 +6,21 @@ folder that nobody else can enter, and the ports that Ray would open to everybod
 the loopback address, so that two services fit on one machine.
 """
 
+import math
 import os
-import socket
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+
+from serve.cluster.ports import free_ports
 
 LOOPBACK_SCRIPT = Path(__file__).with_name("haproxy_on_loopback.sh")
 # HAProxy learns of a leaving replica within this time, and asks another one where it is refused.
 DEREGISTRATION_S = 2
+# A question that a replica did not live to answer goes to another one, since asking the model has
+# no side effects; HAProxy can send again what its buffer holds whole (a photo of up to 190 KiB).
+RETRY_ON = "conn-failure empty-response"
+BUFFER_BYTES = 256 * 2**10
 
 
 def find_haproxy() -> Path | None:
@@ -29,12 +35,13 @@ def find_haproxy() -> Path | None:
         return None
 
 
-def haproxy_environment(binary: Path, folder: Path) -> dict[str, str]:
+def haproxy_environment(binary: Path, folder: Path, body_timeout_s: float) -> dict[str, str]:
     """The variables that Ray's processes read.
 
     Args:
         binary: HAProxy.
         folder: For its files; the path must be short, since sockets stand below it.
+        body_timeout_s: For a request to arrive whole, or to fill HAProxy's buffer.
     """
     metrics_port, stats_port, fallback_port = free_ports(3)
     return {
@@ -45,8 +52,11 @@ def haproxy_environment(binary: Path, folder: Path) -> dict[str, str]:
         "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DEREGISTRATION_S),
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+        "RAY_SERVE_HAPROXY_RETRY_ON": RETRY_ON,
+        "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": str(BUFFER_BYTES),
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(LOOPBACK_SCRIPT),
         "OFFRAMP_HAPROXY_BINARY": str(binary),
+        "OFFRAMP_HAPROXY_BODY_TIMEOUT_S": str(math.ceil(body_timeout_s)),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics_port),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(stats_port),
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback_port),
@@ -56,15 +66,6 @@ def haproxy_environment(binary: Path, folder: Path) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "a.sock"),
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "m.sock"),
     }
-
-
-def free_ports(count: int) -> list[int]:
-    """Different loopback ports that nobody listens on at the moment."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 @contextmanager

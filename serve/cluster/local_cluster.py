@@ -152,9 +152,8 @@ class LocalCluster:
             folder = self._stack.enter_context(
                 tempfile.TemporaryDirectory(prefix="p-", dir=SOCKETS)
             )
-            self._stack.enter_context(
-                changed_environment(haproxy_environment(binary, Path(folder)))
-            )
+            values = haproxy_environment(binary, Path(folder), self.settings.body_timeout_s)
+            self._stack.enter_context(changed_environment(values))
         start_ray(self._num_cpus())
         self._stack.callback(ray.shutdown)
         self._on_ray_started()

@@ -2,17 +2,18 @@
 
 import argparse
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import psutil
 
 from model_core.config import CONFIG_ROOT
 from model_core.predictor import Predictor
+from serve.cluster.ports import free_port
 from serve.load.arrivals import Mix, Phase
 from serve.load.calls import Load
 from serve.load.photos import PhotoSource
@@ -23,12 +24,14 @@ from serve.planning.simulation import Shape
 from serve.planning.validate import (
     OVERLOAD,
     Comparison,
+    calls_of,
     compare,
-    load_on,
     offer,
     with_handling,
 )
 from serve.settings import ServeSettings, prepare_environment
+
+WARM_S = 5.0
 
 
 @contextmanager
@@ -38,11 +41,8 @@ def running(shape: Shape, **values: Any) -> Iterator[str]:
     # Ray reads its environment when it is imported.
     from serve.cluster.local_cluster import LocalCluster
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
     limits = {field.name: getattr(shape, field.name) for field in fields(shape)}
-    given = {"api_port": port, "log_level": "WARNING", **limits, **values}
+    given = {"api_port": free_port(), "log_level": "WARNING", **limits, **values}
     settings = ServeSettings.resolve(given)
     options = {"ray_actor_options": {"num_cpus": 1}}
     with LocalCluster(settings, options) as cluster:
@@ -64,9 +64,8 @@ def measure_here(
     meter = CostMeter(predictor, photos, options.policy)
     mix = Mix.parse(options.mix)
     costs = meter.measure([task for task, _ in mix.shares], options.repeats)
-    answer_ms = meter.answer_ms(options.requests)
     with running(shape, checkpoint=options.checkpoint) as url:
-        way = measure_way(url, photos, options.policy, options.requests)
+        way = measure_way(url, photos, options.policy, meter.answer_ms, options.requests)
         rate = OVERLOAD * saturation_rate(costs, shape, mix)
         phases = (Phase(rate, options.seconds),)
         calls = Load(phases, mix, {"policy": options.policy}).calls(photos)
@@ -75,7 +74,7 @@ def measure_here(
         beside_s = _busy_core_s() - busy_before_s - (time.monotonic() - started_s)
     costs = costs.model_copy(
         update={
-            "way_ms": max(0.0, way.answer_ms - answer_ms),
+            "way_ms": max(0.0, way.more_ms),
             "cached_ms": way.cached_ms,
             "beside_ms": 1e3 * max(0.0, beside_s) / max(1, report.total.num_ok),
             "request_bytes": way.request_bytes,
@@ -90,9 +89,11 @@ def compare_here(
 ) -> list[Comparison]:
     """The simulation beside so many replicas."""
     with running(shape, checkpoint=options.checkpoint) as url:
-        measure = load_on(url, photos, mix, costs.policy)
-        measure(saturation_rate(costs, shape, mix) / 2, min(5.0, options.seconds))
-        return compare(costs, shape, mix, options.seconds, measure, os.cpu_count())
+        calls_at = calls_of(photos, mix, costs.policy)
+        rate = saturation_rate(costs, shape, mix) / 2
+        offer(url, calls_at(rate, min(WARM_S, options.seconds)), rate)
+        offer_here = partial(offer, url)
+        return compare(costs, shape, mix, options.seconds, calls_at, offer_here, os.cpu_count())
 
 
 def _busy_core_s() -> float:

@@ -2,13 +2,13 @@
 
 Each replica does what ``serve.engine`` does: it admits a few waiting requests, as many as the
 engine's own budget of encoder work allows, makes a step, and goes on; a row leaves when its answer
-has as many tokens as a measured one. The router takes the less busy of two replicas, as Ray does.
+has as many tokens as a measured one. The router takes the least busy replica, as HAProxy does.
 Replicas that share a machine with everything beside them share its cores: while more wants to run
 than there are cores, all of it takes that much longer.
 """
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +112,7 @@ class _Replica:
         self.waiting: deque[_Job] = deque()
         self.active: list[_Job] = []
         self.busy_s = 0.0
+        self.num_offered = 0
         self.finished: list[tuple[_Job, float]] = []
         self._env = env
         self._costs = costs
@@ -127,6 +128,7 @@ class _Replica:
 
     def offer(self, job: _Job) -> bool:
         """False when the queue is full."""
+        self.num_offered += 1
         if len(self.waiting) >= self._shape.queue_limit:
             return False
         self.waiting.append(job)
@@ -181,49 +183,104 @@ def simulate(costs: Costs, shape: Shape, demand: Demand, num_cores: int | None =
         demand: What is asked.
         num_cores: Of the one machine that everything runs on; None: enough for all of it.
     """
-    env = simpy.Environment()
     rng = np.random.default_rng(demand.seed)
-    machine = _Machine(env, costs.beside_ms, num_cores)
-    replicas = [_Replica(env, costs, shape, machine) for _ in range(shape.num_replicas)]
-    machine.replicas += replicas
-    jobs = _jobs(costs, demand, rng)
+    times = poisson_times([Phase(demand.rate, demand.seconds)], rng)
+    jobs = _jobs(costs, zip(times, demand.mix.draw(len(times), rng), strict=True), rng)
     is_hit = rng.random(len(jobs)) < demand.hit_fraction
-    refused: list[_Job] = []
-
-    def arrive() -> Process:
-        for job, hit in zip(jobs, is_hit, strict=True):
-            yield env.timeout(job.at_s - env.now)
-            if not hit and not _choose(replicas, rng).offer(job):
-                refused.append(job)
-
-    env.process(arrive())
-    env.run(until=demand.seconds)
+    computed = [job for job, hit in zip(jobs, is_hit, strict=True) if not hit]
+    done = _serve(costs, shape, computed, num_cores, demand.seconds)
     start_s = WARM_SHARE * demand.seconds
-    ends = [(job, end_s) for replica in replicas for job, end_s in replica.finished]
-    seconds = [end_s - job.at_s + costs.way_ms / 1e3 for job, end_s in ends if job.at_s >= start_s]
+    seconds = [done.latency_s(job) for job in done.ends_s if job.at_s >= start_s]
     hits = [job for job, hit in zip(jobs, is_hit, strict=True) if hit and job.at_s >= start_s]
     seconds += [costs.cached_ms / 1e3] * len(hits)
-    num_late = sum(end_s >= start_s for _, end_s in ends) + len(hits)
+    num_late = sum(end_s >= start_s for end_s in done.ends_s.values()) + len(hits)
     return Simulated(
         answered_per_s=num_late / (demand.seconds - start_s),
         latencies=Latencies.of(seconds),
-        refused_fraction=len(refused) / max(1, len(jobs)),
-        utilisation=sum(replica.busy_s for replica in replicas) / (demand.seconds * len(replicas)),
+        refused_fraction=done.num_refused / max(1, len(jobs)),
+        utilisation=done.busy_s / (demand.seconds * shape.num_replicas),
     )
 
 
-def _jobs(costs: Costs, demand: Demand, rng: np.random.Generator) -> list[_Job]:
-    times = poisson_times([Phase(demand.rate, demand.seconds)], rng)
-    tasks = demand.mix.draw(len(times), rng)
+def replay(
+    costs: Costs,
+    shape: Shape,
+    arrivals: Sequence[tuple[float, str]],
+    num_cores: int | None = None,
+    seed: int = 0,
+) -> Simulated:
+    """What such a service does with requests that came at known times, the first and last too.
+
+    Args:
+        costs: As measured.
+        shape: What runs.
+        arrivals: When each came (s), by time, and its task.
+        num_cores: As for ``simulate``.
+        seed: Of the answers' depths.
+    """
+    jobs = _jobs(costs, arrivals, np.random.default_rng(seed))
+    done = _serve(costs, shape, jobs, num_cores)
+    last_s = max(done.ends_s.values(), default=0.0)
+    return Simulated(
+        answered_per_s=len(done.ends_s) / last_s if last_s else 0.0,
+        latencies=Latencies.of([done.latency_s(job) for job in done.ends_s]),
+        refused_fraction=done.num_refused / max(1, len(jobs)),
+        utilisation=done.busy_s / (last_s * shape.num_replicas) if last_s else 0.0,
+    )
+
+
+@dataclass(frozen=True)
+class _Served:
+    """When each job that was not refused had its answer, and how long replicas worked."""
+
+    ends_s: dict[_Job, float]
+    num_refused: int
+    busy_s: float
+    way_s: float
+
+    def latency_s(self, job: _Job) -> float:
+        return self.ends_s[job] - job.at_s + self.way_s
+
+
+def _serve(
+    costs: Costs,
+    shape: Shape,
+    jobs: Sequence[_Job],
+    num_cores: int | None,
+    until_s: float | None = None,
+) -> _Served:
+    """Runs until everything is answered, or until a time."""
+    env = simpy.Environment()
+    machine = _Machine(env, costs.beside_ms, num_cores)
+    replicas = [_Replica(env, costs, shape, machine) for _ in range(shape.num_replicas)]
+    machine.replicas += replicas
+    refused: list[_Job] = []
+
+    def arrive() -> Process:
+        for job in jobs:
+            yield env.timeout(job.at_s - env.now)
+            if not _choose(replicas).offer(job):
+                refused.append(job)
+
+    env.process(arrive())
+    env.run(until=until_s)
+    return _Served(
+        {job: end_s for replica in replicas for job, end_s in replica.finished},
+        len(refused),
+        sum(replica.busy_s for replica in replicas),
+        costs.way_ms / 1e3,
+    )
+
+
+def _jobs(
+    costs: Costs, arrivals: Iterable[tuple[float, str]], rng: np.random.Generator
+) -> list[_Job]:
     jobs = []
-    for at_s, task in zip(times, tasks, strict=True):
+    for at_s, task in arrivals:
         answers = costs.tasks[task].answers
         jobs.append(_Job(at_s, task, answers[int(rng.integers(len(answers)))]))
     return jobs
 
 
-def _choose(replicas: list[_Replica], rng: np.random.Generator) -> _Replica:
-    if len(replicas) == 1:
-        return replicas[0]
-    first, second = rng.choice(len(replicas), size=2, replace=False)
-    return min(replicas[int(first)], replicas[int(second)], key=lambda one: one.num_ongoing)
+def _choose(replicas: Sequence[_Replica]) -> _Replica:
+    return min(replicas, key=lambda one: (one.num_ongoing, one.num_offered))

@@ -12,7 +12,7 @@ from serve.load.report import Frozen, LoadReport, make_report
 from serve.load.run import run_open_loop
 from serve.planning.costs import Costs
 from serve.planning.plan import saturation_rate
-from serve.planning.simulation import Demand, Shape, simulate
+from serve.planning.simulation import Shape, replay
 
 LOAD_SHARES = (0.5, 0.8)
 OVERLOAD = 1.5
@@ -38,25 +38,32 @@ def compare(
     shape: Shape,
     mix: Mix,
     seconds: float,
-    measure: Callable[[float, float], LoadReport],
+    calls_at: Callable[[float, float], Sequence[Call]],
+    measure: Callable[[Sequence[Call], float], LoadReport],
     num_cores: int | None = None,
 ) -> list[Comparison]:
     """Answers per second under too much load, and p50 and p95 at rates below it.
+
+    The simulation gets the very arrivals that the service had: what chance brought together, it
+    has to cope with too.
 
     Args:
         costs: As measured.
         shape: What runs.
         mix: Shares of tasks.
         seconds: Of one run.
-        measure: Offers a rate for some seconds, and reports.
+        calls_at: Makes calls at a rate for some seconds.
+        measure: Offers calls at a rate, and reports.
         num_cores: Of the machine that all of it runs on.
     """
     capacity = saturation_rate(costs, shape, mix) * shape.num_replicas
     found = []
     for share in (*LOAD_SHARES, OVERLOAD):
         rate = share * capacity
-        report = measure(rate, seconds)
-        model = simulate(costs, shape, Demand(rate, 10 * seconds, mix), num_cores)
+        calls = calls_at(rate, seconds)
+        report = measure(calls, rate)
+        arrivals = [(call.at_s, call.task) for call in calls]
+        model = replay(costs, shape, arrivals, num_cores)
         pairs = {"answers/s": (report.answered_per_s, model.answered_per_s)}
         if share < 1:
             pairs = _latency_pairs(report.total.latencies, model.latencies)
@@ -84,15 +91,15 @@ def _latency_pairs(
     }
 
 
-def load_on(url: str, photos: PhotoSource, mix: Mix, policy: str) -> Callable[..., LoadReport]:
-    """What ``compare`` measures with: an open loop on a running service, no photo twice."""
+def calls_of(photos: PhotoSource, mix: Mix, policy: str) -> Callable[[float, float], list[Call]]:
+    """What makes the calls for ``compare``: different photos in every run."""
     seeds = iter(range(10**6))
 
-    def measure(rate: float, seconds: float) -> LoadReport:
+    def calls_at(rate: float, seconds: float) -> list[Call]:
         load = Load((Phase(rate, seconds),), mix, {"policy": policy}, seed=next(seeds))
-        return offer(url, load.calls(photos), rate)
+        return load.calls(photos)
 
-    return measure
+    return calls_at
 
 
 def offer(url: str, calls: Sequence[Call], rate: float) -> LoadReport:

@@ -18,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from serve.cluster.ports import free_port
 from tests.app.conftest import CANNED, as_events
-from tests.serving import free_port
 
 FULL = "full"
 REFUSED_PHOTO = b"this is no photo"

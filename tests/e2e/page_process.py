@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.serving import free_port
+from serve.cluster.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 120

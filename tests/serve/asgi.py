@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import uvicorn
 from starlette.types import ASGIApp, Message
 
+from serve.cluster.ports import free_port
 from serve.schemas import StreamEvent
-from tests.serving import free_port
 
 WAIT_S = 10.0
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from serve.cluster.ports import free_port
 from serve.load.report import LoadReport
 from serve.loadtest import main
-from tests.serving import free_port
 
 ANSWER = {
     "cache": "off",

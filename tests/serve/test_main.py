@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from model_core.config import CONFIG_ROOT
-from tests.serving import free_port
+from serve.cluster.ports import free_port
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 

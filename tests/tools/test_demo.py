@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import free_port
+from serve.cluster.ports import free_port
 from tools.demo import DemoError, _refuse_used_port, build_parts
 
 ROOT = Path(__file__).resolve().parent.parent.parent

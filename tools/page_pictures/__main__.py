@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Error as BrowserError
 
-from tools.demo import HOST, Demo, DemoError, adopt_orphans, build_parts, free_port
+from serve.cluster.ports import free_port
+from tools.demo import HOST, Demo, DemoError, adopt_orphans, build_parts
 from tools.page_pictures.images import TooLargeError, write_moving, write_still
 from tools.page_pictures.scenes import Picture, take_pictures
 from tools.page_pictures.visitor import BrowserMissingError, chromium

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from model_core.evaluation.results import current_commit
 from serve.cluster.local_cluster import LocalCluster
+from serve.cluster.ports import free_port
 from serve.load.arrivals import Mix, Phase
 from serve.load.calls import Call, Load, make_body
 from serve.load.client import LoadClient
@@ -17,7 +18,6 @@ from serve.load.report import LoadReport, make_report, this_machine
 from serve.load.run import run_open_loop
 from serve.load.saturate import Saturation, saturate
 from serve.settings import ServeSettings
-from tools.demo import free_port
 from tools.serving_bars.records import Check, Record
 
 Result = TypeVar("Result")

@@ -33,6 +33,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.fates: Counter[Fate] = Counter()
+        self.failures: Counter[str] = Counter()
         self.retried = 0
         self.unexplained: list[float] = []
         self.kills: list[float] = []
@@ -57,6 +58,8 @@ class Ledger:
         self.fates[fate] += 1
         if fate is Fate.RIGHT:
             self._answered_s.append(to_s - from_s)
+        elif fate is Fate.FAILED:
+            self.failures[" then ".join(map(str, [*reply.statuses, *reply.errors]))] += 1
         if any(status >= 500 or status == NO_ANSWER for status in reply.statuses):
             self.retried += len(reply.statuses) > 1
             if not self._is_explained(from_s, to_s):
@@ -69,6 +72,7 @@ class Ledger:
     def faults(self) -> list[str]:
         """What the service did wrong; empty is what one wants."""
         found = [f"{self.fates[fate]} x {fate}" for fate in FAULTS if self.fates[fate]]
+        found += [f"{num} x failed with {what}" for what, num in self.failures.most_common()]
         if self.unexplained:
             times = ", ".join(f"{time:.0f}" for time in self.unexplained[:5])
             found.append(f"{len(self.unexplained)} x 5xx without a kill (at {times} s)")

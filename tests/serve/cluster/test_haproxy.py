@@ -12,12 +12,15 @@ from serve.cluster.haproxy import (
     LOOPBACK_SCRIPT,
     changed_environment,
     find_haproxy,
-    free_ports,
     haproxy_environment,
 )
 
+DEFAULTS = LOOPBACK_SCRIPT.with_name("haproxy_defaults.cfg")
 # As in the template of Ray 2.60; the address that the operator chose must stay.
-CONFIG = """frontend prometheus
+CONFIG = """defaults
+    option redispatch 1
+    retry-on conn-failure
+frontend prometheus
     bind :{metrics}
 frontend http_frontend
     bind *:8000
@@ -30,7 +33,7 @@ def test_statistics_move_to_the_loopback_address_and_the_service_stays(tmp_path:
     binary = tmp_path / "binary"
     binary.write_text('#!/bin/sh\necho "$@"\n')
     binary.chmod(0o700)
-    values = haproxy_environment(binary, tmp_path)
+    values = haproxy_environment(binary, tmp_path, 15)
     metrics = values["RAY_SERVE_HAPROXY_METRICS_PORT"]
     stats = values["RAY_SERVE_HAPROXY_STATS_PORT"]
     config = tmp_path / "haproxy.cfg"
@@ -39,7 +42,9 @@ def test_statistics_move_to_the_loopback_address_and_the_service_stays(tmp_path:
     environment = {**os.environ, **values}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["-db", "-f", str(config), "-dR"]
-    binds = [line.strip() for line in config.read_text().splitlines() if "bind" in line]
+    written = config.read_text()
+    assert DEFAULTS.read_text() in written.partition("frontend")[0]
+    binds = [line.strip() for line in written.splitlines() if "bind " in line]
     assert binds == [f"bind 127.0.0.1:{metrics}", "bind *:8000", f"bind 127.0.0.1:{stats}"]
 
 
@@ -55,20 +60,22 @@ def test_template_of_this_ray_binds_as_the_script_expects() -> None:
     ]
 
 
+def test_template_of_this_ray_has_the_line_after_which_our_defaults_stand() -> None:
+    templates = pytest.importorskip("ray.serve._private.haproxy_templates")
+    lines = templates.HAPROXY_CONFIG_TEMPLATE.partition("\nfrontend ")[0].splitlines()
+    assert "    option redispatch 1" in lines
+
+
 def test_script_may_be_executed() -> None:
     assert LOOPBACK_SCRIPT.stat().st_mode & stat.S_IXUSR
 
 
 def test_every_file_stands_in_the_folder(tmp_path: Path) -> None:
-    values = haproxy_environment(Path("/binary"), tmp_path)
+    values = haproxy_environment(Path("/binary"), tmp_path, 15)
     paths = {name: value for name, value in values.items() if name.endswith(("LOC", "PATH"))}
     del paths["RAY_SERVE_HAPROXY_BINARY_PATH"]
     assert len(paths) == 3
     assert {Path(path).parent for path in paths.values()} == {tmp_path}
-
-
-def test_ports_differ() -> None:
-    assert len(set(free_ports(3))) == 3
 
 
 def test_environment_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,9 +17,12 @@ from ray.serve.config import HTTPOptions
 
 from serve.cluster.haproxy import changed_environment, find_haproxy, haproxy_environment
 from serve.cluster.local_cluster import SOCKETS
+from serve.cluster.ports import free_port
+from serve.errors import BodyTimeoutError
+from serve.schemas import ErrorAnswer
 from tests.serve.asgi import Event, listening, parse_events, wait_until
 from tests.serve.conftest import Running, Start, encode_photo, to_base64
-from tests.serving import Served, free_port
+from tests.serving import Served
 
 HAPROXY = find_haproxy()
 pytestmark = [
@@ -27,11 +30,12 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 
+BODY_TIMEOUT_S = 1
 PARTS = ("a", " dog", ",", " runs", "")
 
 
-def haproxy_before(port: int, values: dict[str, str]) -> HAProxyApi:
-    """HAProxy as Ray starts it before a replica that listens on a port."""
+def haproxy_before(ports: Sequence[int], values: dict[str, str]) -> HAProxyApi:
+    """HAProxy as Ray starts it before replicas that listen on these ports."""
     config = HAProxyConfig(
         socket_path=values["RAY_SERVE_HAPROXY_SOCKET_PATH"],
         server_state_base=values["RAY_SERVE_HAPROXY_SERVER_STATE_BASE"],
@@ -40,27 +44,31 @@ def haproxy_before(port: int, values: dict[str, str]) -> HAProxyApi:
         metrics_port=int(values["RAY_SERVE_HAPROXY_METRICS_PORT"]),
         stats_port=int(values["RAY_SERVE_HAPROXY_STATS_PORT"]),
         nbthread=int(values["RAY_SERVE_HAPROXY_NBTHREAD"]),
+        retry_on=values["RAY_SERVE_HAPROXY_RETRY_ON"],
+        bufsize=int(values["RAY_SERVE_HAPROXY_TUNE_BUFSIZE"]),
         http_options=HTTPOptions(host="127.0.0.1", port=free_port()),
     )
     api = HAProxyApi(config, config_file_path=values["RAY_SERVE_HAPROXY_CONFIG_FILE_LOC"])
-    server = ServerConfig("replica", "127.0.0.1", port)
+    servers = [ServerConfig(f"replica-{port}", "127.0.0.1", port) for port in ports]
     # Ray's replicas answer its own health check; here the application has to.
     backend = BackendConfig(
-        "http-app", "/", servers=[server], app_name="app", http_health_check_path="/readyz"
+        "http-app", "/", servers=servers, app_name="app", http_health_check_path="/readyz"
     )
     api.set_backend_configs({backend.name: backend})
     return api
 
 
 @asynccontextmanager
-async def client_of(running: Running) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of HAProxy, which stands before the application."""
+async def client_of(
+    running: Running, other_ports: Sequence[int] = ()
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of HAProxy, which stands before the application, and before others like it."""
     assert HAPROXY is not None
     async with listening(running.app) as port:
         with TemporaryDirectory(prefix="p-", dir=SOCKETS) as folder:
-            values = haproxy_environment(HAPROXY, Path(folder))
+            values = haproxy_environment(HAPROXY, Path(folder), BODY_TIMEOUT_S)
             with changed_environment(values):
-                api = haproxy_before(port, values)
+                api = haproxy_before([port, *other_ports], values)
                 await api.start()
                 url = f"http://127.0.0.1:{api.cfg.frontend_port}"
                 try:
@@ -124,6 +132,49 @@ async def test_client_that_leaves_is_noticed_before_its_answer_is_computed(start
         assert len(running.slots.batches) < 1000
         metrics = (await client.get("/metrics")).text
     assert 'offramp_requests_total{route="/v1/caption",status="499"} 1.0' in metrics
+
+
+@asynccontextmanager
+async def dying_replica(heard: list[bytes]) -> AsyncIterator[int]:
+    """The port of a replica that seems well, and dies of every question after reading it."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = re.search(rb"content-length: (\d+)", head)
+        if length is None:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        else:
+            heard.append(await reader.readexactly(int(length[1])))
+        writer.close()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_question_that_a_replica_did_not_live_to_answer_goes_to_another(start: Start) -> None:
+    running = await start()
+    heard: list[bytes] = []
+    async with dying_replica(heard) as port, client_of(running, [port]) as client:
+        bodies = [caption_body(300 + number) for number in range(4)]
+        answers = [await client.post("/v1/caption", json=body) for body in bodies]
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert heard
+    assert all(json.loads(body) in bodies for body in heard)
+
+
+async def test_body_that_does_not_come_whole_is_refused_as_the_service_would(start: Start) -> None:
+    async with client_of(await start()) as client:
+        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        writer.write(as_sent(caption_body(20))[:-1])
+        reply = (await asyncio.wait_for(reader.read(), 20)).decode()
+        writer.close()
+    head, _, body = reply.partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 408 ")
+    assert "content-type: application/json" in head
+    error = ErrorAnswer.model_validate_json(body).error
+    assert error.code == BodyTimeoutError.code
+    assert "within 1 s" in error.message
+    assert error.request_id
 
 
 async def test_refusal_arrives_unchanged_and_is_sent_once(start: Start) -> None:

@@ -21,4 +21,4 @@ def test_costs_hold_every_task_and_the_depths_of_its_answers(tagging: Predictor)
 
 def test_way_that_leads_nowhere_is_told() -> None:
     with pytest.raises(httpx.ConnectError):
-        measure_way("http://127.0.0.1:9", PhotoSource.generated(0), "full", 1)
+        measure_way("http://127.0.0.1:9", PhotoSource.generated(0), "full", lambda number: 0.0, 1)

@@ -6,7 +6,7 @@ import pytest
 
 from serve.load.arrivals import Mix
 from serve.planning.costs import AdmitCost, Costs, StepCost, TaskCost
-from serve.planning.simulation import Demand, Shape, simulate
+from serve.planning.simulation import Demand, Shape, replay, simulate
 
 CAPTIONS = Mix.parse("caption=1")
 ONE_SLOT = Shape(num_slots=1, max_admit_per_step=1, queue_limit=10_000)
@@ -113,3 +113,21 @@ def test_replicas_share_the_cores_with_what_runs_beside_them(
     beside = costs.model_copy(update={"beside_ms": 50.0})
     found = simulate(beside, shape, Demand(40.0, 200.0, CAPTIONS), num_cores)
     assert found.answered_per_s == pytest.approx(answers_per_s, rel=0.03)
+
+
+def test_replayed_arrivals_wait_for_one_another(costs: Costs) -> None:
+    one_slot = Shape(num_slots=1, max_admit_per_step=1)
+    found = replay(costs, one_slot, [(0.0, "caption"), (0.0, "caption"), (1.0, "caption")])
+    assert found.latencies is not None
+    # 100 ms each: the second waits for the first, the third for nobody.
+    assert found.latencies.p50_ms == pytest.approx(100.0)
+    assert found.latencies.max_ms == pytest.approx(200.0)
+    assert found.answered_per_s == pytest.approx(3 / 1.1)
+
+
+def test_replayed_arrivals_go_to_the_replica_that_has_less(costs: Costs) -> None:
+    two = Shape(num_replicas=2, num_slots=1, max_admit_per_step=1)
+    found = replay(costs, two, [(0.0, "caption"), (0.0, "caption")])
+    assert found.latencies is not None
+    assert found.latencies.max_ms == pytest.approx(100.0)
+    assert found.utilisation == pytest.approx(1.0)

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
+from serve.cluster.ports import free_port
 from serve.telemetry import metrics_server
 from serve.telemetry.metrics_server import start_metrics_server
 from tests.serve.conftest import Start
-from tests.serving import free_port
 
 
 @pytest.fixture

@@ -65,6 +65,19 @@ def test_every_5xx_needs_an_explanation(status: int) -> None:
     assert ledger.faults == ["1 x 5xx without a kill (at 5 s)"]
 
 
+def test_failures_are_told_by_what_came_back() -> None:
+    ledger = Ledger()
+    ledger.note_kill(1.0)
+    for errors in (("ReadError",), (), ()):
+        statuses = (500, 0) if errors else (500, 502)
+        ledger.note(KNOWN, Reply(statuses[-1], statuses=statuses, errors=errors), 0.0, 2.0)
+    assert ledger.faults == [
+        "3 x failed after every retry",
+        "2 x failed with 500 then 502",
+        "1 x failed with 500 then 0 then ReadError",
+    ]
+
+
 def test_latencies_are_those_of_right_answers() -> None:
     ledger = Ledger()
     assert ledger.latencies is None
