@@ -80,10 +80,10 @@ def _find_capacity(
         print(f"{rate:.1f}/s {verdict}: p95 {p95}", file=sys.stderr)
         return report
 
-    rate, report = highest_rate(run, options.rate, bound)
-    print(f"highest rate with p95 below {bound.p95_ms:g} ms: {rate:.1f}/s\n")
-    if report is not None:
-        _show(options, report)
+    found = highest_rate(run, options.rate, bound.holds)
+    print(f"highest rate with p95 below {bound.p95_ms:g} ms: {found.rate:.1f}/s\n")
+    if found.run is not None:
+        _show(options, found.run)
     return 0
 
 

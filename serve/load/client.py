@@ -10,15 +10,18 @@ its place). Asking the model is free of side effects, so a request may be sent t
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
 
 from serve.load.calls import Call
 
+Result = TypeVar("Result")
+
+NO_CACHE = {"cache-control": "no-cache, no-store"}
 NO_ANSWER = 0
 TIMEOUT = "Timeout"
 BUSY = frozenset({429, 503})
@@ -124,6 +127,16 @@ class LoadClient:
         except (aiohttp.ClientError, OSError) as error:
             return Reply(NO_ANSWER, errors=(type(error).__name__,))
         return Reply(answer.status, body, _seconds(answer.headers.get("retry-after")))
+
+
+def with_client(url: str, run: Callable[[LoadClient], Coroutine[Any, Any, Result]]) -> Result:
+    """What ``run`` gives with a client that wants nothing from a cache, in a loop of its own."""
+
+    async def connected() -> Result:
+        async with LoadClient(url, NO_CACHE) as client:
+            return await run(client)
+
+    return asyncio.run(connected())
 
 
 def _seconds(text: str | None) -> float | None:

@@ -5,12 +5,17 @@ public address, where nobody waits for the others: use ``run_open_loop`` for tho
 """
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from serve.load.calls import Call
+from serve.load.client import LoadClient, with_client
 from serve.load.outcome import Outcome, outcome_of
 from serve.load.run import Clock, Send
+
+NUM_CALLERS = 32
+NUM_READY = 256
 
 
 @dataclass(frozen=True)
@@ -60,3 +65,18 @@ async def saturate(
         for _ in range(num_callers):
             group.create_task(ask_again())
     return Saturation(outcomes, clock.now() - started)
+
+
+def throughput(
+    url: str, calls: Iterator[Call], seconds: float, num_callers: int = NUM_CALLERS
+) -> Saturation:
+    """What a service can do: the callers ask without a pause, and the cache is not used.
+
+    The calls are made ready first and repeat, so that the client takes little of the machine.
+    """
+    ready = itertools.cycle(list(itertools.islice(calls, NUM_READY)))
+
+    async def run(client: LoadClient) -> Saturation:
+        return await saturate(client.send, ready, num_callers, seconds)
+
+    return with_client(url, run)

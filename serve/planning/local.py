@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
-from functools import partial
 from typing import Any
 
 import psutil
@@ -14,21 +13,12 @@ import psutil
 from model_core.config import CONFIG_ROOT
 from model_core.predictor import Predictor
 from serve.cluster.ports import free_port
-from serve.load.arrivals import Mix, Phase
-from serve.load.calls import Load
+from serve.load.arrivals import Mix
 from serve.load.photos import PhotoSource
 from serve.planning.costs import Costs
 from serve.planning.measure import CostMeter, measure_way
-from serve.planning.plan import saturation_rate
 from serve.planning.simulation import Shape
-from serve.planning.validate import (
-    OVERLOAD,
-    Comparison,
-    calls_of,
-    compare,
-    offer,
-    with_handling,
-)
+from serve.planning.validate import Comparison, RunningService, compare, with_handling
 from serve.settings import ServeSettings, prepare_environment
 
 WARM_S = 5.0
@@ -57,7 +47,7 @@ def measure_here(
 ) -> Costs:
     """Costs of the engine in this process, and of the way to one replica of this shape.
 
-    What HTTP takes from a busy engine is what its answers per second under too much load leave
+    What HTTP takes from a busy engine is what its answers per second, when nobody pauses, leave
     unexplained; so this one number of a single replica is fitted, and not foretold. Beside the
     engine runs what the machine's cores did meanwhile, but for the engine's one.
     """
@@ -66,22 +56,22 @@ def measure_here(
     costs = meter.measure([task for task, _ in mix.shares], options.repeats)
     with running(shape, checkpoint=options.checkpoint) as url:
         way = measure_way(url, photos, options.policy, meter.answer_ms, options.requests)
-        rate = OVERLOAD * saturation_rate(costs, shape, mix)
-        phases = (Phase(rate, options.seconds),)
-        calls = Load(phases, mix, {"policy": options.policy}).calls(photos)
+        service = RunningService(url, photos, mix, options.policy, shape)
+        service.saturate(min(WARM_S, options.seconds))
         started_s, busy_before_s = time.monotonic(), _busy_core_s()
-        report = offer(url, calls, rate)
-        beside_s = _busy_core_s() - busy_before_s - (time.monotonic() - started_s)
+        answered_per_s = service.saturate(options.seconds)
+        seconds = time.monotonic() - started_s
+        beside_s = _busy_core_s() - busy_before_s - seconds
     costs = costs.model_copy(
         update={
             "way_ms": max(0.0, way.more_ms),
             "cached_ms": way.cached_ms,
-            "beside_ms": 1e3 * max(0.0, beside_s) / max(1, report.total.num_ok),
+            "beside_ms": 1e3 * max(0.0, beside_s) / max(1.0, answered_per_s * seconds),
             "request_bytes": way.request_bytes,
             "answer_bytes": way.answer_bytes,
         }
     )
-    return with_handling(costs, shape, mix, report.answered_per_s)
+    return with_handling(costs, shape, mix, answered_per_s)
 
 
 def compare_here(
@@ -89,11 +79,9 @@ def compare_here(
 ) -> list[Comparison]:
     """The simulation beside so many replicas."""
     with running(shape, checkpoint=options.checkpoint) as url:
-        calls_at = calls_of(photos, mix, costs.policy)
-        rate = saturation_rate(costs, shape, mix) / 2
-        offer(url, calls_at(rate, min(WARM_S, options.seconds)), rate)
-        offer_here = partial(offer, url)
-        return compare(costs, shape, mix, options.seconds, calls_at, offer_here, os.cpu_count())
+        service = RunningService(url, photos, mix, costs.policy, shape)
+        service.saturate(min(WARM_S, options.seconds))
+        return compare(costs, shape, mix, options.seconds, service, os.cpu_count())
 
 
 def _busy_core_s() -> float:

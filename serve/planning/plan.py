@@ -70,13 +70,12 @@ class Goal:
     cores_per_replica: int = 1
 
 
-def saturation_rate(costs: Costs, shape: Shape, mix: Mix) -> float:
-    """Answers per second of one replica that never waits for work."""
-    single = replace(shape, num_replicas=1)
+def saturation_rate(costs: Costs, shape: Shape, mix: Mix, num_cores: int | None = None) -> float:
+    """Answers per second of replicas that never wait for work; arguments as of ``simulate``."""
     rate = 4.0
     while True:
         seconds = max(MIN_SECONDS, SIMULATED_REQUESTS / 8 / rate)
-        found = simulate(costs, single, Demand(rate, seconds, mix))
+        found = simulate(costs, shape, Demand(rate, seconds, mix), num_cores)
         if rate > OVERLOAD * found.answered_per_s:
             return found.answered_per_s
         rate *= OVERLOAD
@@ -89,12 +88,13 @@ def plan_rate(costs: Costs, shape: Shape, goal: Goal, rate: float, limits: Limit
         ValueError: Not even ``MAX_REPLICAS`` keep p95 below the bound.
     """
     computed = rate * (1 - goal.hit_fraction)
-    num = max(1, int(computed / saturation_rate(costs, shape, goal.mix)))
+    single = replace(shape, num_replicas=1)
+    num = max(1, int(computed / saturation_rate(costs, single, goal.mix)))
     while num <= MAX_REPLICAS:
         seconds = max(MIN_PLANNED_SECONDS, SIMULATED_REQUESTS / rate)
         demand = Demand(rate, seconds, goal.mix, goal.hit_fraction)
         found = simulate(costs, replace(shape, num_replicas=num), demand)
-        if _is_enough(found, goal.p95_ms):
+        if is_enough(found, goal.p95_ms):
             beside = costs.beside_ms / 1e3 * rate
             cores = num * goal.cores_per_replica + math.ceil(beside)
             hours = 1e6 * cores / (3600 * rate)
@@ -108,7 +108,8 @@ def plan_rate(costs: Costs, shape: Shape, goal: Goal, rate: float, limits: Limit
     )
 
 
-def _is_enough(found: Simulated, p95_ms: float) -> bool:
+def is_enough(found: Simulated, p95_ms: float) -> bool:
+    """True when nearly nobody is refused, and p95 is below the bound."""
     latencies = found.latencies
     is_fast = latencies is not None and latencies.p95_ms < p95_ms
     return is_fast and found.refused_fraction <= MAX_REFUSED

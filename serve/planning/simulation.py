@@ -113,6 +113,7 @@ class _Replica:
         self.active: list[_Job] = []
         self.busy_s = 0.0
         self.num_offered = 0
+        self._owed_ms = 0.0
         self.finished: list[tuple[_Job, float]] = []
         self._env = env
         self._costs = costs
@@ -129,6 +130,8 @@ class _Replica:
     def offer(self, job: _Job) -> bool:
         """False when the queue is full."""
         self.num_offered += 1
+        if self.num_ongoing:  # an idle engine is kept from nothing
+            self._owed_ms += self._costs.handling_ms
         if len(self.waiting) >= self._shape.queue_limit:
             return False
         self.waiting.append(job)
@@ -155,7 +158,7 @@ class _Replica:
         admits = [self._costs.tasks[job.task].admit for job in jobs]
         ms = max(cost.base_ms for cost in admits) + sum(cost.row_ms for cost in admits)
         self._budget.note(num, ms / 1e3)
-        yield self._spend(ms + num * self._costs.handling_ms)
+        yield self._spend(ms)
 
     def _step(self) -> Process:
         depths = [job.depths[job.step] for job in self.active if job.depths]
@@ -169,7 +172,8 @@ class _Replica:
         self._machine.note_answers(len(done))
 
     def _spend(self, ms: float) -> simpy.Timeout:
-        seconds = ms / 1e3 * self._machine.stretch()
+        seconds = (ms + self._owed_ms) / 1e3 * self._machine.stretch()
+        self._owed_ms = 0.0
         self.busy_s += seconds
         return self._env.timeout(seconds)
 

@@ -22,7 +22,7 @@ def costs_table(costs: Costs) -> str:
         rows.append([f"and per request of {task}", f"{cost.admit.row_ms:.1f} ms"])
     rows += [
         ["HTTP, Ray and the photo's decoding", f"{costs.way_ms:.1f} ms"],
-        ["of it, taken from a busy engine", f"{costs.handling_ms:.1f} ms"],
+        ["taken from a busy engine per request", f"{costs.handling_ms:.1f} ms"],
         ["processor time beside a busy engine, per request", f"{costs.beside_ms:.1f} ms"],
         ["an answer from the cache", f"{costs.cached_ms:.1f} ms"],
         ["mean error of the steps' fit", f"{costs.fit_error:.0%}"],
@@ -57,7 +57,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
     rows = [
         [
             str(one.num_replicas),
-            f"{one.rate:.1f}",
+            "" if one.rate is None else f"{one.rate:.1f}",
             one.what,
             f"{one.measured:.1f}",
             f"{one.simulated:.1f}",

@@ -6,20 +6,18 @@ from dataclasses import replace
 
 from serve.load.arrivals import Mix, Phase
 from serve.load.calls import Call, Load
-from serve.load.client import LoadClient
+from serve.load.client import LoadClient, with_client
 from serve.load.latencies import percentile
 from serve.load.outcome import Outcome
 from serve.load.run import run_open_loop
+from serve.load.saturate import NUM_CALLERS, throughput
 from tools.serving_bars.ray_batch import BATCH_SIZE, PATH, start_batched
 from tools.serving_bars.records import Check, Record
 from tools.serving_bars.stand import (
-    NUM_CALLERS,
     Plan,
     endless_calls,
     record,
     running,
-    throughput,
-    with_client,
 )
 
 NUM_ROUNDS = 3

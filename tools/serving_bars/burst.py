@@ -13,10 +13,11 @@ import httpx
 from serve.load.arrivals import Phase
 from serve.load.plot import load_figure, save_figure
 from serve.load.report import LoadReport, Second
+from serve.load.saturate import throughput
 from serve.settings import ServeSettings
 from tools.serving_bars.capacities import CAPTIONS
 from tools.serving_bars.records import Check, Record
-from tools.serving_bars.stand import Plan, endless_calls, offer, record, running, throughput
+from tools.serving_bars.stand import Plan, endless_calls, offer, record, running
 
 POLICY = "balanced"
 GOVERNED_POLICY, CHEAPEST = "quality", "fast"  # the widest range that presets offer

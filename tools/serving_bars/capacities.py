@@ -3,17 +3,16 @@
 import sys
 
 from serve.load.arrivals import Mix, Phase
-from serve.load.highest_rate import Bound, highest_rate
+from serve.load.highest_rate import Bound, Found, highest_rate
 from serve.load.report import LoadReport
+from serve.load.saturate import NUM_CALLERS, throughput
 from tools.serving_bars.records import Check, Record
 from tools.serving_bars.stand import (
-    NUM_CALLERS,
     Plan,
     endless_calls,
     offer,
     record,
     running,
-    throughput,
 )
 
 PRESETS = ("full", "quality", "balanced", "fast")
@@ -26,7 +25,7 @@ WARM_S = 5.0
 
 def measure_presets(plan: Plan) -> Record:
     """The highest rate of captions with p95 below the same bound, for each preset."""
-    rates: dict[str, tuple[float, LoadReport | None]] = {}
+    rates: dict[str, Found[LoadReport]] = {}
     with running(plan, cache=False) as cluster:
         for preset in PRESETS:
 
@@ -36,7 +35,7 @@ def measure_presets(plan: Plan) -> Record:
                 print(f"  {preset} at {rate:.1f}/s: {report.total.latencies}", file=sys.stderr)
                 return report
 
-            rates[preset] = highest_rate(run, START_RATE, Bound(P95_MS))
+            rates[preset] = highest_rate(run, START_RATE, Bound(P95_MS).holds)
     full = rates["full"][0]
     checks = [
         Check(

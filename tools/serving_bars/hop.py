@@ -12,11 +12,12 @@ from model_core.predictor import Predictor
 from model_core.preprocessing import decode_photo
 from serve.engine import Engine, EngineLimits
 from serve.load.calls import make_body
+from serve.load.client import NO_CACHE
 from serve.load.latencies import percentile
 from serve.settings import ServeSettings
 from tools.serving_bars.noop import PATH, start_noop
 from tools.serving_bars.records import Check, Record
-from tools.serving_bars.stand import NO_CACHE, Plan, record, running
+from tools.serving_bars.stand import Plan, record, running
 
 NUM_WARM = 5
 MAX_PIXELS = 40_000_000

@@ -26,9 +26,10 @@ TITLES = {
     "governor": "The same burst of requests that ask for `quality` and allow `fast`.",
     "replicas": "Answers per second when nobody pauses; each replica has one thread.",
     SOAK: "Minutes of load while replicas and Redis are killed, Redis is slow and then silent,"
-    " callers leave and bodies make no sense (`make soak`). A failure counts as explained when the"
-    " request was under way while a replica was killed, or sent to it before anybody knew; it is"
-    " sent again once.",
+    " callers leave and bodies make no sense (`make soak`). HAProxy gives a question whose replica"
+    " died to another one; what fails for the client all the same, it sends again once. A failure"
+    " counts as explained when the request was under way while a replica was killed, or sent to it"
+    " before anybody knew.",
 }
 
 

@@ -1,30 +1,22 @@
 """A service to measure: started on a free port, asked by a client of its own, and stopped."""
 
-import asyncio
 import itertools
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from model_core.evaluation.results import current_commit
 from serve.cluster.local_cluster import LocalCluster
 from serve.cluster.ports import free_port
 from serve.load.arrivals import Mix, Phase
 from serve.load.calls import Call, Load, make_body
-from serve.load.client import LoadClient
+from serve.load.client import LoadClient, with_client
 from serve.load.photos import PhotoSource
 from serve.load.report import LoadReport, make_report, this_machine
 from serve.load.run import run_open_loop
-from serve.load.saturate import Saturation, saturate
 from serve.settings import ServeSettings
 from tools.serving_bars.records import Check, Record
-
-Result = TypeVar("Result")
-
-NUM_CALLERS = 32
-NUM_READY = 256
-NO_CACHE = {"cache-control": "no-cache, no-store"}
 
 
 @dataclass(frozen=True)
@@ -67,21 +59,6 @@ def endless_calls(
         yield Call(0.0, task, path.format(task=task), body)
 
 
-def throughput(
-    url: str, calls: Iterator[Call], seconds: float, num_callers: int = NUM_CALLERS
-) -> Saturation:
-    """What the service can do: the callers ask without a pause, and the cache is not used.
-
-    The calls are made ready first and repeat, so that the client takes little of the machine.
-    """
-    ready = itertools.cycle(list(itertools.islice(calls, NUM_READY)))
-
-    async def run(client: LoadClient) -> Saturation:
-        return await saturate(client.send, ready, num_callers, seconds)
-
-    return with_client(url, run)
-
-
 def offer(plan: Plan, url: str, phases: tuple[Phase, ...], fields: dict[str, Any]) -> LoadReport:
     """What the service did under an open load of captions."""
     load = Load(phases, Mix.parse("caption=1"), fields, seed=plan.seed)
@@ -92,16 +69,6 @@ def offer(plan: Plan, url: str, phases: tuple[Phase, ...], fields: dict[str, Any
         return make_report(outcomes, {"phases": [[one.rate, one.seconds] for one in phases]})
 
     return with_client(url, run)
-
-
-def with_client(url: str, run: Callable[[LoadClient], Coroutine[Any, Any, Result]]) -> Result:
-    """What ``run`` gives with a client of the service, in an event loop of its own."""
-
-    async def connected() -> Result:
-        async with LoadClient(url, NO_CACHE) as client:
-            return await run(client)
-
-    return asyncio.run(connected())
 
 
 def record(

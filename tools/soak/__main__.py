@@ -21,6 +21,7 @@ from model_core.predictor import Predictor
 from serve.cache.backends import EmbeddedServer
 from serve.load.arrivals import Mix
 from serve.load.photos import PhotoSource
+from serve.load.saturate import throughput
 from serve.settings import prepare_environment
 from tools.serving_bars.page import SOAK, SOAK_FILE, TITLES, bars_page, write_service_page
 from tools.serving_bars.records import keep_records
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _capacity(stand: "Plan", url: str) -> float:
     """Answers per second that the model computes when nobody pauses."""
-    from tools.serving_bars.stand import endless_calls, throughput
+    from tools.serving_bars.stand import endless_calls
 
     mix = Mix(tuple((task, 1 / len(TASKS)) for task in TASKS))
     calls = endless_calls(stand.photos, mix, {"policy": POLICY}, first=10**6)

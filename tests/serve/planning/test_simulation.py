@@ -38,8 +38,8 @@ def test_lone_request_takes_admission_steps_and_the_way() -> None:
     costs = Costs(policy="p", step=step, tasks={"caption": task}, way_ms=4.0, handling_ms=1.0)
     found = simulate(costs, Shape(), Demand(0.01, 5000.0, CAPTIONS))
     assert found.latencies is not None
-    # 10 + 5 admitted, 1 handled, steps of 13, 5 and 3, and 4 on the way.
-    assert found.latencies.p50_ms == pytest.approx(41.0)
+    # 10 + 5 admitted, steps of 13, 5 and 3, and 4 on the way; handling keeps no idle engine.
+    assert found.latencies.p50_ms == pytest.approx(40.0)
 
 
 def test_answer_of_the_encoder_alone_takes_no_step() -> None:
@@ -131,3 +131,12 @@ def test_replayed_arrivals_go_to_the_replica_that_has_less(costs: Costs) -> None
     assert found.latencies is not None
     assert found.latencies.max_ms == pytest.approx(100.0)
     assert found.utilisation == pytest.approx(1.0)
+
+
+def test_request_that_comes_while_the_engine_works_keeps_it(costs: Costs) -> None:
+    two_slots = Shape(num_slots=2)
+    busy = costs.model_copy(update={"handling_ms": 30.0})
+    found = replay(busy, two_slots, [(0.0, "caption"), (0.05, "caption")])
+    assert found.latencies is not None
+    # The first is through after its step of 100 ms; the second then waits 50, and takes 100 + 30.
+    assert found.latencies.max_ms == pytest.approx(180.0)

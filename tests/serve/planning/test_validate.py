@@ -1,35 +1,50 @@
 """Comparisons put measured and simulated values side by side."""
 
-from collections.abc import Sequence
-
+import numpy as np
 import pytest
 
-from serve.load.arrivals import Mix
+from serve.load.arrivals import Mix, Phase, poisson_times
 from serve.load.calls import Call
 from serve.load.outcome import Outcome
-from serve.load.photos import PhotoSource
 from serve.load.report import LoadReport, make_report
 from serve.planning.costs import Costs
 from serve.planning.simulation import Shape
-from serve.planning.validate import calls_of, compare, with_handling
+from serve.planning.validate import compare, with_handling
 
 CAPTIONS = Mix.parse("caption=1")
 SHAPE = Shape(num_slots=1, max_admit_per_step=1)
 
 
-def test_latencies_below_capacity_and_answers_above_it_are_compared(costs: Costs) -> None:
-    offered = []
+class SteadyService:
+    """Answers everything within 0.2 s up to a rate, beyond it after 2 s, and so many at most."""
 
-    def measure(calls: Sequence[Call], rate: float) -> LoadReport:
-        offered.append(rate)
-        return make_report([Outcome("caption", call.at_s, 0.0, 0.2, 200) for call in calls], {})
+    def __init__(self, limit: float) -> None:
+        self.offered: list[float] = []
+        self._limit = limit
 
-    calls_at = calls_of(PhotoSource.generated(0), CAPTIONS, "full")
-    found = compare(costs, SHAPE, CAPTIONS, 20.0, calls_at, measure)
-    assert offered == pytest.approx([5.0, 8.0, 15.0], rel=0.02)
-    assert [one.what for one in found] == ["p50 ms", "p95 ms", "p50 ms", "p95 ms", "answers/s"]
-    assert [one.measured for one in found[:4]] == pytest.approx([200.0] * 4)
-    assert found[-1].simulated == pytest.approx(10.0, rel=0.02)
+    def offer(self, rate: float, seconds: float) -> tuple[list[Call], LoadReport]:
+        self.offered.append(rate)
+        times = poisson_times([Phase(rate, seconds)], np.random.default_rng(0))
+        calls = [Call(at_s, "caption", "/v1/caption", b"") for at_s in times]
+        latency_s = 0.2 if rate <= self._limit else 2.0
+        outcomes = [Outcome("caption", call.at_s, 0.0, latency_s, 200) for call in calls]
+        return calls, make_report(outcomes, {})
+
+    def saturate(self, seconds: float) -> float:
+        return self._limit
+
+
+def test_what_a_plan_rests_on_is_compared(costs: Costs) -> None:
+    service = SteadyService(8.0)
+    found = {one.what: one for one in compare(costs, SHAPE, CAPTIONS, 20.0, service)}
+    assert service.offered[0] == pytest.approx(5.0, rel=0.02)
+    assert found["p50 ms"].measured == pytest.approx(200.0)
+    assert found["p50 ms"].simulated >= 100.0
+    assert found["answers/s when nobody pauses"].simulated == pytest.approx(10.0, rel=0.02)
+    highest = found["rate/s at p95 below 1000 ms"]
+    assert 8.0 / 1.05 <= highest.measured <= 8.0
+    # Theory: Poisson arrivals at 8.5 of 10 per second, 100 ms each, have a p95 of about 0.95 s.
+    assert highest.simulated == pytest.approx(8.5, rel=0.06)
 
 
 def test_handling_is_what_the_engine_leaves_unexplained(costs: Costs) -> None:
