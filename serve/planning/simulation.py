@@ -112,7 +112,7 @@ class _Replica:
         self.waiting: deque[_Job] = deque()
         self.active: list[_Job] = []
         self.busy_s = 0.0
-        self.num_offered = 0
+        self.num_taken = 0
         self._owed_ms = 0.0
         self.finished: list[tuple[_Job, float]] = []
         self._env = env
@@ -129,11 +129,11 @@ class _Replica:
 
     def offer(self, job: _Job) -> bool:
         """False when the queue is full."""
-        self.num_offered += 1
-        if self.num_ongoing:  # an idle engine is kept from nothing
-            self._owed_ms += self._costs.handling_ms
         if len(self.waiting) >= self._shape.queue_limit:
             return False
+        self.num_taken += 1
+        if self.num_ongoing:  # an idle engine is kept from nothing
+            self._owed_ms += self._costs.handling_ms
         self.waiting.append(job)
         if not self._work.triggered:
             self._work.succeed()
@@ -287,4 +287,4 @@ def _jobs(
 
 
 def _choose(replicas: Sequence[_Replica]) -> _Replica:
-    return min(replicas, key=lambda one: (one.num_ongoing, one.num_offered))
+    return min(replicas, key=lambda one: (one.num_ongoing, one.num_taken))
