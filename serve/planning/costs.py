@@ -1,11 +1,12 @@
 """What a replica's work costs, as measured, and as the simulation reads it.
 
 A decoding step costs something in any case, something for each layer that any row runs (its weights
-are read once), something for each row, and something for each layer of each row.
+are read once), something for each row, something for each layer of each row, and more for a layer
+that a row visits first: there the keys and values of its memory are computed.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -21,14 +22,28 @@ class StepCost(Frozen):
     layer_ms: float = Field(ge=0)
     row_ms: float = Field(ge=0)
     row_layer_ms: float = Field(ge=0)
+    new_layer_ms: float = Field(default=0.0, ge=0)
 
-    def ms(self, depths: Sequence[int]) -> float:
-        """Of a step whose rows leave at these depths."""
-        return float(np.dot(features_of(depths), self.as_tuple()))
+    def ms(self, depths: Sequence[int], num_new: int = 0) -> float:
+        """Of a step whose rows leave at these depths, and visit so many layers first."""
+        return float(np.dot(features_of(depths, num_new), self.as_tuple()))
 
-    def as_tuple(self) -> tuple[float, float, float, float]:
-        """The four, in the order of ``features_of``."""
-        return self.base_ms, self.layer_ms, self.row_ms, self.row_layer_ms
+    def as_tuple(self) -> tuple[float, ...]:
+        """All of them, in the order of ``features_of``."""
+        return self.base_ms, self.layer_ms, self.row_ms, self.row_layer_ms, self.new_layer_ms
+
+
+class Step(NamedTuple):
+    """A measured step: the depths at which its rows left, layers that rows visited first, ms."""
+
+    depths: Sequence[int]
+    num_new: int
+    ms: float
+
+
+def num_new_layers(depths: Sequence[int], reached: Sequence[int]) -> int:
+    """How many layers rows visit first that leave at ``depths`` and had ``reached`` others."""
+    return sum(max(0, depth - before) for depth, before in zip(depths, reached, strict=True))
 
 
 class AdmitCost(Frozen):
@@ -80,26 +95,30 @@ class Costs(Frozen):
     commit: str = ""
 
 
-def features_of(depths: Sequence[int]) -> tuple[float, float, float, float]:
-    """What a step's cost is linear in: 1, its deepest layer, its rows, and all their layers."""
-    return 1.0, float(max(depths)), float(len(depths)), float(sum(depths))
-
-
-def fit_step_cost(steps: Sequence[tuple[Sequence[int], float]]) -> tuple[StepCost, float]:
-    """The costs that explain measured steps best, none below 0, and their mean relative error.
-
-    Args:
-        steps: The depths of a step's rows, and its milliseconds.
+def features_of(depths: Sequence[int], num_new: int) -> tuple[float, ...]:
+    """What a step's cost is linear in: 1, its deepest layer, its rows, all their layers, and those
+    that are visited first.
     """
+    return 1.0, float(max(depths)), float(len(depths)), float(sum(depths)), float(num_new)
+
+
+def fit_step_cost(steps: Sequence[Step]) -> tuple[StepCost, float]:
+    """The costs that explain measured steps best, none below 0, and their mean relative error."""
     if not steps:
         raise ValueError("there is no step to fit costs to")
-    features = np.array([features_of(depths) for depths, _ in steps])
-    times = np.array([ms for _, ms in steps])
-    # Relative errors count, so a short step matters as much as a long one.
-    found, _ = nnls(features / times[:, None], np.ones(len(times)))
+    features = np.array([features_of(step.depths, step.num_new) for step in steps])
+    times = np.array([step.ms for step in steps])
+    # A mean, not a median, is what a queue waits for; short steps matter as much as long ones.
+    found, _ = nnls(features / np.sqrt(times)[:, None], np.sqrt(times))
     error = float(np.mean(np.abs(features @ found / times - 1.0)))
-    base_ms, layer_ms, row_ms, row_layer_ms = (float(value) for value in found)
-    cost = StepCost(base_ms=base_ms, layer_ms=layer_ms, row_ms=row_ms, row_layer_ms=row_layer_ms)
+    base_ms, layer_ms, row_ms, row_layer_ms, new_layer_ms = (float(value) for value in found)
+    cost = StepCost(
+        base_ms=base_ms,
+        layer_ms=layer_ms,
+        row_ms=row_ms,
+        row_layer_ms=row_layer_ms,
+        new_layer_ms=new_layer_ms,
+    )
     return cost, error
 
 

@@ -12,24 +12,34 @@ from dataclasses import dataclass
 from functools import partial
 
 import httpx
+import numpy as np
 from PIL import Image
 
 from model_core.config import preset_exits
 from model_core.evaluation.results import current_commit
 from model_core.generate import Slots
 from model_core.predictor import Predictor
-from model_core.request import Request
+from model_core.request import TAGS_TASK, Request
 from serve.load.calls import HYPOTHESES, make_body
 from serve.load.photos import PhotoSource
 from serve.load.report import this_machine
-from serve.planning.costs import AdmitCost, Costs, TaskCost, fit_admit_cost, fit_step_cost
+from serve.planning.costs import (
+    AdmitCost,
+    Costs,
+    Step,
+    TaskCost,
+    fit_admit_cost,
+    fit_step_cost,
+    num_new_layers,
+)
 
-ROWS = (1, 2, 4, 8, 16)
+# How often another request is admitted between two steps, one run each: few rows, and many.
+ADMIT_SHARES = (0.1, 0.2, 0.4)
+NUM_SERVED = 40
+NUM_SLOTS = 16
 ADMITTED = (1, 2, 4)
 NUM_REPEATS = 5
 NUM_HTTP = 40
-
-Steps = list[tuple[list[int], float]]
 
 
 @dataclass
@@ -51,18 +61,23 @@ class CostMeter:
         self._depths = self.predictor.info.depths
 
     def measure(self, tasks: Sequence[str], num_repeats: int = NUM_REPEATS) -> Costs:
-        """The engine's costs; those of the way are zero."""
-        steps: Steps = []
+        """The engine's costs; those of the way are zero.
+
+        Steps are timed with admissions between them, as a service makes them: alone they would find
+        the decoder's weights in the processor's cache.
+        """
+        decoded = [task for task in tasks if task != TAGS_TASK]
+        self.predictor.answer(self._requests("caption", self._next(2)))  # first-time work
+        steps: list[Step] = []
         answers: dict[str, list[list[int]]] = {task: [] for task in tasks}
-        self._run(self._requests("caption", self._next(2)))  # first-time work
-        for _ in range(num_repeats):
-            for num_rows in ROWS:
-                for task in tasks:
-                    if task == "tags":
-                        continue
-                    found, depths = self._run(self._requests(task, self._next(num_rows)))
-                    steps += found
-                    answers[task] += depths
+        for number, share in enumerate(ADMIT_SHARES * num_repeats if decoded else ()):
+            rng = np.random.default_rng(number)
+            names = [str(name) for name in rng.choice(decoded, NUM_SERVED)]
+            requests = [self._requests(name, self._next(1))[0] for name in names]
+            found, depths = self._serve(requests, share, rng)
+            steps += found
+            for name, answer in zip(names, depths, strict=True):
+                answers[name].append(answer)
         step, error = fit_step_cost(steps)
         costs = {
             task: TaskCost(admit=self._admit_cost(task, num_repeats), answers=answers[task] or [[]])
@@ -73,7 +88,7 @@ class CostMeter:
             step=step,
             tasks=costs,
             fit_error=error,
-            conditions={"steps": len(steps), "rows": list(ROWS), "repeats": num_repeats},
+            conditions={"steps": len(steps), "repeats": num_repeats},
             machine=this_machine(),
             commit=current_commit(),
         )
@@ -91,26 +106,40 @@ class CostMeter:
         made = []
         for number in numbers:
             photo = Image.open(io.BytesIO(self.photos.jpeg(number))).convert("RGB")
-            if task == "tags":
+            if task == TAGS_TASK:
                 made.append(self.predictor.tag_request(photo, exits).as_request())
                 continue
             hypothesis = HYPOTHESES[number % len(HYPOTHESES)] if task == "entailment" else None
             made.append(self.predictor.request(task, photo, exits, hypothesis=hypothesis))
         return made
 
-    def _run(self, requests: list[Request]) -> tuple[Steps, list[list[int]]]:
-        slots = self.predictor.new_slots(len(requests))
-        depths: dict[int, list[int]] = {slot: [] for slot in slots.admit(requests)}
-        steps: Steps = []
-        while True:
+    def _serve(
+        self, requests: list[Request], admit_share: float, rng: np.random.Generator
+    ) -> tuple[list[Step], list[list[int]]]:
+        """Steps while requests are admitted now and then, and the depths of each answer."""
+        slots = self.predictor.new_slots(NUM_SLOTS)
+        answers: list[list[int]] = [[] for _ in requests]
+        running: dict[int, list[int]] = {}
+        steps: list[Step] = []
+        num_admitted = 0
+        while running or num_admitted < len(requests):
+            is_due = not running or rng.random() < admit_share
+            if is_due and slots.num_free and num_admitted < len(requests):
+                (slot,) = slots.admit([requests[num_admitted]])
+                running[slot] = answers[num_admitted]
+                num_admitted += 1
             started = time.perf_counter()
             events = slots.step()
             elapsed_ms = 1e3 * (time.perf_counter() - started)
-            if not events:
-                return steps, list(depths.values())
-            steps.append(([event.depth for event in events], elapsed_ms))
+            depths = [event.depth for event in events]
+            reached = [max(running[event.slot], default=0) for event in events]
+            steps.append(Step(depths, num_new_layers(depths, reached), elapsed_ms))
             for event in events:
-                depths[event.slot].append(event.depth)
+                running[event.slot].append(event.depth)
+                if event.is_finished:
+                    slots.release(event.slot)
+                    del running[event.slot]
+        return steps, answers
 
     def _admit_cost(self, task: str, num_repeats: int) -> AdmitCost:
         times = []

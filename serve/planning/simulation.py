@@ -18,7 +18,7 @@ import simpy
 from serve.admission import AdmissionBudget
 from serve.load.arrivals import Mix, Phase, poisson_times
 from serve.load.latencies import Latencies
-from serve.planning.costs import Costs
+from serve.planning.costs import Costs, num_new_layers
 
 WARM_SHARE = 0.1  # of the run, which starts empty: not counted
 WINDOW_S = 1.0  # over which the rate of answers is taken
@@ -79,6 +79,11 @@ class _Job:
     task: str
     depths: list[int]
     step: int = 0
+
+    @property
+    def reached(self) -> int:
+        """The deepest layer that it has visited."""
+        return max(self.depths[: self.step], default=0)
 
 
 class _Machine:
@@ -161,9 +166,11 @@ class _Replica:
         yield self._spend(ms)
 
     def _step(self) -> Process:
-        depths = [job.depths[job.step] for job in self.active if job.depths]
-        if depths:
-            yield self._spend(self._costs.step.ms(depths))
+        rows = [job for job in self.active if job.depths]
+        if rows:
+            depths = [job.depths[job.step] for job in rows]
+            num_new = num_new_layers(depths, [job.reached for job in rows])
+            yield self._spend(self._costs.step.ms(depths, num_new))
         for job in self.active:
             job.step += 1
         done = [job for job in self.active if job.step >= len(job.depths)]

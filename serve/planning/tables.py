@@ -16,6 +16,7 @@ def costs_table(costs: Costs) -> str:
         ["and per layer that any row runs", f"{step.layer_ms:.2f} ms"],
         ["and per row", f"{step.row_ms:.3f} ms"],
         ["and per layer of a row", f"{step.row_layer_ms:.3f} ms"],
+        ["and per layer that a row visits first", f"{step.new_layer_ms:.3f} ms"],
     ]
     for task, cost in costs.tasks.items():
         rows.append([f"admitting {task}", f"{cost.admit.base_ms:.1f} ms"])
