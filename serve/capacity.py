@@ -18,7 +18,6 @@ from serve.planning.page import CapacityFile, fill_page, read_capacity
 from serve.planning.plan import Goal, Limits, Planned, plan_rate, saturation_rate
 from serve.planning.simulation import Demand, Shape, simulate
 from serve.planning.tables import comparison_table, costs_table, plan_table, simulated_table
-from serve.planning.validate import Comparison
 
 DEFAULT_MIX = "caption=0.7,entailment=0.2,tags=0.1"
 DEFAULT_FILE = Path("docs/results/service/capacity.json")
@@ -86,10 +85,8 @@ def run_validate(options: argparse.Namespace) -> int:
 
     file = read_capacity(options.costs)
     mix = Mix.parse(options.mix)
-    comparisons: list[Comparison] = []
-    for text in options.replicas.split(","):
-        shape = _shape(options, int(text))
-        comparisons += compare_here(file.costs, shape, mix, read_photos(options), options)
+    shapes = [_shape(options, int(text)) for text in options.replicas.split(",")]
+    comparisons = compare_here(file.costs, mix, shapes, read_photos(options), options)
     print(comparison_table(comparisons))
     file.with_comparisons(comparisons).write(options.costs)
     worst = max(abs(one.error) for one in comparisons)

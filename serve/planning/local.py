@@ -3,7 +3,7 @@
 import argparse
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
@@ -45,12 +45,7 @@ def measure_here(
     options: argparse.Namespace,
     shape: Shape,
 ) -> Costs:
-    """Costs of the engine in this process, and of the way to one replica of this shape.
-
-    What HTTP takes from a busy engine is what its answers per second, when nobody pauses, leave
-    unexplained; so this one number of a single replica is fitted, and not foretold. Beside the
-    engine runs what the machine's cores did meanwhile, but for the engine's one.
-    """
+    """Costs of the engine in this process, and of the way to one replica of this shape."""
     meter = CostMeter(predictor, photos, options.policy)
     mix = Mix.parse(options.mix)
     costs = meter.measure([task for task, _ in mix.shares], options.repeats)
@@ -58,30 +53,54 @@ def measure_here(
         way = measure_way(url, photos, options.policy, meter.answer_ms, options.requests)
         service = RunningService(url, photos, mix, options.policy, shape)
         service.saturate(min(WARM_S, options.seconds))
-        started_s, busy_before_s = time.monotonic(), _busy_core_s()
-        answered_per_s = service.saturate(options.seconds)
-        seconds = time.monotonic() - started_s
-        beside_s = _busy_core_s() - busy_before_s - seconds
-    costs = costs.model_copy(
-        update={
-            "way_ms": max(0.0, way.more_ms),
-            "cached_ms": way.cached_ms,
-            "beside_ms": 1e3 * max(0.0, beside_s) / max(1.0, answered_per_s * seconds),
-            "request_bytes": way.request_bytes,
-            "answer_bytes": way.answer_bytes,
-        }
-    )
-    return with_handling(costs, shape, mix, answered_per_s)
+        costs = costs.model_copy(
+            update={
+                "way_ms": max(0.0, way.more_ms),
+                "cached_ms": way.cached_ms,
+                "request_bytes": way.request_bytes,
+                "answer_bytes": way.answer_bytes,
+            }
+        )
+        return fit_to_busy_replica(costs, shape, mix, service, options.seconds)
+
+
+def fit_to_busy_replica(
+    costs: Costs, shape: Shape, mix: Mix, service: RunningService, seconds: float
+) -> Costs:
+    """The costs with what HTTP takes from a busy engine, and what runs beside it.
+
+    The former is what one replica's answers per second, when nobody pauses, leave unexplained: a
+    number that is fitted, and not foretold. Beside the engine runs what the machine's cores did
+    meanwhile, but for the engine's one.
+    """
+    started_s, busy_before_s = time.monotonic(), _busy_core_s()
+    answered_per_s = service.saturate(seconds)
+    elapsed_s = time.monotonic() - started_s
+    beside_s = _busy_core_s() - busy_before_s - elapsed_s
+    beside_ms = 1e3 * max(0.0, beside_s) / max(1.0, answered_per_s * elapsed_s)
+    fitted = costs.model_copy(update={"beside_ms": beside_ms})
+    return with_handling(fitted, shape, mix, answered_per_s)
 
 
 def compare_here(
-    costs: Costs, shape: Shape, mix: Mix, photos: PhotoSource, options: argparse.Namespace
+    costs: Costs,
+    mix: Mix,
+    shapes: Sequence[Shape],
+    photos: PhotoSource,
+    options: argparse.Namespace,
 ) -> list[Comparison]:
-    """The simulation beside so many replicas."""
-    with running(shape, checkpoint=options.checkpoint) as url:
-        service = RunningService(url, photos, mix, costs.policy, shape)
-        service.saturate(min(WARM_S, options.seconds))
-        return compare(costs, shape, mix, options.seconds, service, os.cpu_count())
+    """The simulation beside replicas of each shape; costs are fitted to the machine of today by one
+    replica first, since a shared machine changes from hour to hour.
+    """
+    found: list[Comparison] = []
+    for shape in shapes:
+        with running(shape, checkpoint=options.checkpoint) as url:
+            service = RunningService(url, photos, mix, costs.policy, shape)
+            service.saturate(min(WARM_S, options.seconds))
+            if shape.num_replicas == 1:
+                costs = fit_to_busy_replica(costs, shape, mix, service, options.seconds)
+            found += compare(costs, shape, mix, options.seconds, service, os.cpu_count())
+    return found
 
 
 def _busy_core_s() -> float:

@@ -27,7 +27,9 @@ def test_fit_finds_the_costs_that_made_the_steps() -> None:
 
 
 def test_fit_never_pays_people_to_wait() -> None:
-    found, _ = fit_step_cost([Step([6], 0, 10.0), Step([6, 6], 0, 9.0)])  # noise: two rows are not cheaper
+    found, _ = fit_step_cost(
+        [Step([6], 0, 10.0), Step([6, 6], 0, 9.0)]
+    )  # noise: two rows are not cheaper
     assert min(found.as_tuple()) >= 0.0
 
 
