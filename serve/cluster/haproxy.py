@@ -20,6 +20,7 @@ DEREGISTRATION_S = 2
 # A question that a replica did not live to answer goes to another one, since asking the model has
 # no side effects; HAProxy can send again what its buffer holds whole (a photo of up to 190 KiB).
 RETRY_ON = "conn-failure empty-response"
+RETRIES = 1  # a question that kills replicas must not go through all of them
 BUFFER_BYTES = 256 * 2**10
 
 
@@ -53,6 +54,7 @@ def haproxy_environment(binary: Path, folder: Path, body_timeout_s: float) -> di
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DEREGISTRATION_S),
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
         "RAY_SERVE_HAPROXY_RETRY_ON": RETRY_ON,
+        "RAY_SERVE_HAPROXY_RETRIES": str(RETRIES),
         "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": str(BUFFER_BYTES),
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(LOOPBACK_SCRIPT),
         "OFFRAMP_HAPROXY_BINARY": str(binary),

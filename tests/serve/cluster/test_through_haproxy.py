@@ -45,6 +45,7 @@ def haproxy_before(ports: Sequence[int], values: dict[str, str]) -> HAProxyApi:
         stats_port=int(values["RAY_SERVE_HAPROXY_STATS_PORT"]),
         nbthread=int(values["RAY_SERVE_HAPROXY_NBTHREAD"]),
         retry_on=values["RAY_SERVE_HAPROXY_RETRY_ON"],
+        retries=int(values["RAY_SERVE_HAPROXY_RETRIES"]),
         bufsize=int(values["RAY_SERVE_HAPROXY_TUNE_BUFSIZE"]),
         http_options=HTTPOptions(host="127.0.0.1", port=free_port()),
     )
@@ -63,19 +64,25 @@ async def client_of(
     running: Running, other_ports: Sequence[int] = ()
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of HAProxy, which stands before the application, and before others like it."""
+    async with listening(running.app) as port, haproxy_client([port, *other_ports]) as client:
+        yield client
+
+
+@asynccontextmanager
+async def haproxy_client(ports: Sequence[int]) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of HAProxy, which stands before replicas that listen on these ports."""
     assert HAPROXY is not None
-    async with listening(running.app) as port:
-        with TemporaryDirectory(prefix="p-", dir=SOCKETS) as folder:
-            values = haproxy_environment(HAPROXY, Path(folder), BODY_TIMEOUT_S)
-            with changed_environment(values):
-                api = haproxy_before([port, *other_ports], values)
-                await api.start()
-                url = f"http://127.0.0.1:{api.cfg.frontend_port}"
-                try:
-                    async with httpx.AsyncClient(base_url=url, timeout=20) as client:
-                        yield client
-                finally:
-                    await api.stop()
+    with TemporaryDirectory(prefix="p-", dir=SOCKETS) as folder:
+        values = haproxy_environment(HAPROXY, Path(folder), BODY_TIMEOUT_S)
+        with changed_environment(values):
+            api = haproxy_before(ports, values)
+            await api.start()
+            url = f"http://127.0.0.1:{api.cfg.frontend_port}"
+            try:
+                async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+                    yield client
+            finally:
+                await api.stop()
 
 
 async def events_of(response: httpx.Response) -> AsyncIterator[Event]:
@@ -160,6 +167,19 @@ async def test_question_that_a_replica_did_not_live_to_answer_goes_to_another(st
     assert [answer.status_code for answer in answers] == [200] * 4
     assert heard
     assert all(json.loads(body) in bodies for body in heard)
+
+
+async def test_question_that_kills_replicas_kills_two_at_most() -> None:
+    heard: list[bytes] = []
+    async with (
+        dying_replica(heard) as one,
+        dying_replica(heard) as two,
+        dying_replica(heard) as three,
+    ):
+        async with haproxy_client([one, two, three]) as client:
+            answer = await client.post("/v1/caption", json=caption_body(20))
+    assert answer.status_code == 500
+    assert len(heard) == 2
 
 
 async def test_body_that_does_not_come_whole_is_refused_as_the_service_would(start: Start) -> None:
