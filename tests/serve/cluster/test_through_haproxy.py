@@ -175,9 +175,9 @@ async def test_question_that_kills_replicas_kills_two_at_most() -> None:
         dying_replica(heard) as one,
         dying_replica(heard) as two,
         dying_replica(heard) as three,
+        haproxy_client([one, two, three]) as client,
     ):
-        async with haproxy_client([one, two, three]) as client:
-            answer = await client.post("/v1/caption", json=caption_body(20))
+        answer = await client.post("/v1/caption", json=caption_body(20))
     assert answer.status_code == 500
     assert len(heard) == 2
 
