@@ -12,6 +12,7 @@ from tools.soak.run import Soak, SoakPlan
 from tools.soak.timetable import Change
 
 RATE = 3.0
+PATIENCE_S = 0.02  # below what an answer takes, so that somebody leaves
 
 
 @pytest.mark.cluster
@@ -21,7 +22,7 @@ def test_a_minute_of_faults_gives_no_wrong_answer_no_hang_and_no_unexplained_fai
 ) -> None:
     questions = known_questions(served.predictor, PhotoSource.generated(5), 8, "balanced")
     url = str(served.client.base_url).rstrip("/")
-    plan = SoakPlan(seconds=60.0, rate=RATE)
+    plan = SoakPlan(seconds=60.0, rate=RATE, patience_s=PATIENCE_S)
     report = asyncio.run(Soak(url, served.cache_server, questions, plan).run())
     assert report.faults == []
     assert [what for _, what in report.events].count(Change.KILL) == report.num_kills == 1

@@ -25,7 +25,6 @@ from tools.soak.timetable import Change, timetable
 RETRIES = RetryRule(num_busy=5, num_broken=1)
 CLIENT_TIMEOUT_S = 60.0  # well above the service's own limit: who waits longer is hanging
 SAMPLE_S = 2.0
-MAX_PATIENCE_S = 0.2  # of a caller who leaves
 SLOW_S = 0.1  # of a piece of a slow reply: within the time that the service gives Redis
 
 
@@ -40,12 +39,14 @@ class SoakPlan:
         malformed: Share of bodies that make no sense.
         cached: Share of the others that the cache may answer; so small that the model can answer
             them all while Redis is gone.
+        patience_s: The longest that a caller who leaves waits.
         seed: Of all choices.
     """
 
     seconds: float
     rate: float
     leaving: float = 0.05
+    patience_s: float = 0.2
     malformed: float = 0.05
     cached: float = 0.1
     seed: int = 0
@@ -133,7 +134,7 @@ class Soak:
                 asked = malformed_question(rng) if is_malformed else known
                 client = cached if rng.random() < plan.cached else uncached
                 is_leaving = rng.random() < plan.leaving
-                patience_s = rng.uniform(0, MAX_PATIENCE_S) if is_leaving else None
+                patience_s = rng.uniform(0, plan.patience_s) if is_leaving else None
                 await asyncio.sleep(max(0.0, at_s - self._now()))
                 group.create_task(self._one(client, asked, at_s, patience_s))
 
