@@ -80,15 +80,15 @@ def run_plan(options: argparse.Namespace) -> int:
 
 
 def run_validate(options: argparse.Namespace) -> int:
-    """Simulated beside measured; the comparison is kept in the file."""
+    """Simulated beside measured; the comparison, and the costs fitted for it, go into the file."""
     from serve.planning.local import compare_here
 
     file = read_capacity(options.costs)
     mix = Mix.parse(options.mix)
     shapes = [_shape(options, int(text)) for text in options.replicas.split(",")]
-    comparisons = compare_here(file.costs, mix, shapes, read_photos(options), options)
+    costs, comparisons = compare_here(file.costs, mix, shapes, read_photos(options), options)
     print(comparison_table(comparisons))
-    file.with_comparisons(comparisons).write(options.costs)
+    file.with_comparisons(costs, comparisons).write(options.costs)
     worst = max(abs(one.error) for one in comparisons)
     print(f"\nlargest error {worst:.0%}; the bound is {options.bound:.0%}")
     return 0 if worst <= options.bound else 1

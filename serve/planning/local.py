@@ -88,9 +88,9 @@ def compare_here(
     shapes: Sequence[Shape],
     photos: PhotoSource,
     options: argparse.Namespace,
-) -> list[Comparison]:
-    """The simulation beside replicas of each shape; costs are fitted to the machine of today by one
-    replica first, since a shared machine changes from hour to hour.
+) -> tuple[Costs, list[Comparison]]:
+    """The simulation beside replicas of each shape, and the costs it used: where one replica is
+    among them, they are fitted to it first, since a shared machine changes from hour to hour.
     """
     found: list[Comparison] = []
     for shape in shapes:
@@ -100,7 +100,7 @@ def compare_here(
             if shape.num_replicas == 1:
                 costs = fit_to_busy_replica(costs, shape, mix, service, options.seconds)
             found += compare(costs, shape, mix, options.seconds, service, os.cpu_count())
-    return found
+    return costs, found
 
 
 def _busy_core_s() -> float:

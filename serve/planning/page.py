@@ -33,9 +33,9 @@ class CapacityFile(Frozen):
         """The same with another plan."""
         return self.model_copy(update={"plan_words": words, "plan_table": table})
 
-    def with_comparisons(self, comparisons: list[Comparison]) -> "CapacityFile":
-        """The same with other comparisons."""
-        return self.model_copy(update={"comparisons": comparisons})
+    def with_comparisons(self, costs: Costs, comparisons: list[Comparison]) -> "CapacityFile":
+        """The same with other comparisons, and the costs that they were made with."""
+        return self.model_copy(update={"costs": costs, "comparisons": comparisons})
 
     def write(self, path: Path) -> None:
         """Writes it as JSON."""

@@ -26,7 +26,11 @@ def test_what_is_not_there_is_said(costs: Costs) -> None:
 
 
 def test_plan_and_comparisons_are_kept_and_shown(costs: Costs, tmp_path: Path) -> None:
-    file = CapacityFile(costs=costs).with_plan("captions", "| a |").with_comparisons([COMPARISON])
+    file = (
+        CapacityFile(costs=costs)
+        .with_plan("captions", "| a |")
+        .with_comparisons(costs, [COMPARISON])
+    )
     file.write(tmp_path / "capacity.json")
     found = read_capacity(tmp_path / "capacity.json")
     assert found == file
