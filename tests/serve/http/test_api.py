@@ -189,17 +189,19 @@ async def test_no_answer_in_time_is_504_and_frees_the_slot(start: Start, image: 
 
 async def test_cancelled_request_frees_its_slot(start: Start, image: str) -> None:
     running = await start(is_gated=True)
+    running.predictor.caption_parts = tuple(" word" for _ in range(1000))
     post = asyncio.create_task(running.client.post("/v1/caption", json={"image": image}))
     while running.service.engine.num_running < 1:
         await asyncio.sleep(0.005)
     post.cancel()
     with pytest.raises(asyncio.CancelledError):
         await post
-    running.gate.allow(1)
     deadline = time.monotonic() + 5
     while running.service.engine.num_running:
         assert time.monotonic() < deadline
+        running.gate.allow(1)
         await asyncio.sleep(0.005)
+    assert len(running.slots.batches) < 1000
 
 
 async def test_failing_model_is_500_without_its_words(running: Running, image: str) -> None:
