@@ -16,7 +16,7 @@ TORCH_INDEX_URL ?=
 ARGS ?=
 
 # The stages of the shipped model, each starting where the one before it ended.
-STAGES = $(addprefix configs/train/flickr8k,.yaml -text.yaml -joint.yaml -cider.yaml -finish.yaml -distil.yaml -poolers.yaml \
+STAGES = $(addprefix configs/train/flickr8k,.yaml -text.yaml -joint.yaml -cider.yaml -finish.yaml -distil.yaml -text-embedding.yaml -premise.yaml -poolers.yaml \
 	-classifier.yaml -palbert.yaml -jei-dnn.yaml -tags.yaml)
 # What `make bench` measures on, and where the results go.
 DATA ?= ../shared/data/flickr8k

@@ -109,6 +109,13 @@ class ModelConfig(FrozenConfig):
     embedding_size: int = Field(
         default=0, ge=0, le=4096, description="Of pooled photos and sentences; 0 = no poolers."
     )
+    text_embedding_rank: int = Field(
+        default=0,
+        ge=0,
+        le=4096,
+        description="Of the correction that gives the text side word vectors of its own; "
+        "0 = it uses the decoder's.",
+    )
     max_text_tokens: int = Field(default=96, ge=8, le=1024)
     max_target_tokens: int = Field(default=40, ge=2, le=1024)
     dropout: float = Field(default=0.1, ge=0, lt=1)
@@ -155,6 +162,11 @@ class ModelConfig(FrozenConfig):
         for name in ("num_pooler_queries", "embedding_size"):
             if not getattr(self, name):
                 raise ValueError(f"{name}: must be above 0 for architecture '{self.architecture}'")
+        if self.text_embedding_rank:
+            raise ValueError(
+                f"text_embedding_rank: {self.text_embedding_rank} must be 0 for architecture "
+                f"'{self.architecture}', whose encoder has no text side"
+            )
         if self.max_text_tokens > self.max_target_tokens:
             raise ValueError(
                 f"max_text_tokens: {self.max_text_tokens} exceeds max_target_tokens: "

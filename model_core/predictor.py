@@ -86,6 +86,7 @@ class Predictor:
         self._device = _parse_device(device)
         self._dtype = DTYPES[dtype]
         self._hash = loaded.hash
+        loaded.model.encoder.fold_text_embedding()
         self.model = loaded.model.to(self._device, self._dtype).eval()
         self._weights = resolve_weights(weights, self.model)
         pack_weights(self.model, self._weights)

@@ -110,6 +110,12 @@ class WordPieceTokenizer:
             raise ValueError(f"{word!r} must be a single known piece, got {len(ids)} pieces")
         return ids[0]
 
+    def ids_in(self, other: "WordPieceTokenizer") -> list[int]:
+        """The id that each piece has in a tokenizer that this one was pruned from."""
+        theirs = other._tokenizer.get_vocab()
+        pieces = sorted(self._tokenizer.get_vocab().items(), key=lambda item: item[1])
+        return [theirs[piece] for piece, _ in pieces]
+
     def prune(
         self, texts: Iterable[str], words: Iterable[str] = (), min_count: int = 1
     ) -> PrunedVocabulary:

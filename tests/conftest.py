@@ -55,6 +55,22 @@ def pooled_checkpoint(
     return write_random(config, tokenizer, tmp_path_factory.mktemp("pooled"))
 
 
+@pytest.fixture(scope="session")
+def own_words_config(tiny_config: ModelConfig) -> ModelConfig:
+    """The tiny model whose text side has word vectors of its own."""
+    return tiny_config.model_copy(update={"text_embedding_rank": 3})
+
+
+@pytest.fixture(scope="session")
+def own_words_checkpoint(
+    tmp_path_factory: pytest.TempPathFactory,
+    own_words_config: ModelConfig,
+    tokenizer: WordPieceTokenizer,
+) -> Path:
+    """Folder of a random checkpoint of it."""
+    return write_random(own_words_config, tokenizer, tmp_path_factory.mktemp("own_words"))
+
+
 def write_random(config: ModelConfig, tokenizer: WordPieceTokenizer, folder: Path) -> Path:
     """Save a random model; returns the folder."""
     torch.manual_seed(0)

@@ -22,6 +22,7 @@ TINY_OVERRIDES = (
     "ffn_size=16",
     "adapter_size=4",
     "embedding_size=0",
+    "text_embedding_rank=0",
     "num_encoder_layers=4",
     "num_decoder_layers=4",
     "stem.image_size=64",

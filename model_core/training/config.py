@@ -24,6 +24,8 @@ class Objective(StrEnum):
     JOINT = "joint"
     CIDER = "cider"
     DISTIL = "distil"
+    TEXT_EMBEDDING = "text_embedding"
+    PREMISE_GUIDANCE = "premise_guidance"
     CONTRASTIVE = "contrastive"
     COCA = "coca"
     CLASSIFIER = "classifier"
@@ -67,6 +69,9 @@ class DataConfig(FrozenConfig):
         retold_fraction: How often the text recipe shows another caption of the same photo instead
             of the sentence with gaps.
         text_pairs_per_batch: Premise and hypothesis pairs without a photo of one step.
+        borrowed_pairs_per_batch: Hypotheses about similar photos that one step of the
+            premise_guidance recipe asks of its own.
+        num_similar_photos: Photos that each may borrow from.
         min_piece_count: Pieces rarer than this in the training text are left to their characters.
     """
 
@@ -83,6 +88,8 @@ class DataConfig(FrozenConfig):
     sentences_per_batch: int = Field(default=128, ge=1, le=4096)
     retold_fraction: float = Field(default=0.5, ge=0, le=1)
     text_pairs_per_batch: int = Field(default=48, ge=1, le=4096)
+    borrowed_pairs_per_batch: int = Field(default=28, ge=0, le=4096)
+    num_similar_photos: int = Field(default=12, ge=1, le=1000)
     min_piece_count: int = Field(default=2, ge=1)
 
 
@@ -93,6 +100,12 @@ class LossConfig(FrozenConfig):
         label_smoothing: Of the caption loss.
         exits_per_step: Decoder exits supervised in one step: the last and others at random.
         entailment_weight: Of the entailment loss beside the caption loss.
+        text_entailment_weight: Of sentence pairs without a photo; None = as entailment_weight.
+        photo_alone_weight: Of the same pairs without their premises, in the premise_guidance
+            recipe.
+        guidance_weight: Of the answers there that the model itself gives when it sees a premise.
+        image_weight: Of the squared distance of image states from the teacher's, in units of
+            their variance (text_embedding and premise_guidance recipes).
         contrastive_weight: Of the contrastive loss beside the caption loss, for a model with
             poolers.
         samples_per_photo: Captions drawn for each photo by the CIDEr recipe; of the distillation
@@ -100,7 +113,8 @@ class LossConfig(FrozenConfig):
         sample_max_tokens: Most tokens of a drawn caption; the task's own limit when it is lower.
         reference_weight: Of the cross entropy of people's captions beside the CIDEr reward:
             what is drawn and not liked is pushed down without a bound, and this says where to.
-        imitation_weight: Of the shallow exits' imitation of the last one in the CIDEr recipe.
+        imitation_weight: Of the shallow exits' imitation of the last one in the CIDEr recipe, and
+            of all exits' imitation of the teacher where the text side changes.
         halting_prior: Rate of the geometric prior over depths of PALBERT's recipe.
         prior_weight: Of the divergence from it.
         prior_divergence: Which way round that is taken.
@@ -118,6 +132,10 @@ class LossConfig(FrozenConfig):
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     exits_per_step: int = Field(default=3, ge=1, le=48)
     entailment_weight: float = Field(default=1.0, ge=0)
+    text_entailment_weight: float | None = Field(default=None, ge=0)
+    photo_alone_weight: float = Field(default=0.2, ge=0)
+    guidance_weight: float = Field(default=0.5, ge=0)
+    image_weight: float = Field(default=2.0, ge=0)
     contrastive_weight: float = Field(default=0.5, ge=0)
     samples_per_photo: int = Field(default=5, ge=2, le=32)
     sample_max_tokens: int = Field(default=18, ge=2, le=512)
@@ -164,6 +182,7 @@ class OptimConfig(FrozenConfig):
     Attributes:
         learning_rate: Peak of the schedule.
         encoder_rate_scale: Factor on it for the encoder's layers, which start pre-trained.
+        decoder_rate_scale: Factor on it for the decoder and the exit head.
         stem_rate_scale: Factor on it for the stem's trainable blocks.
         weight_decay: Of matrices; norms, biases and embeddings are not decayed.
         warmup_steps: Steps of linear growth from zero.
@@ -173,6 +192,7 @@ class OptimConfig(FrozenConfig):
 
     learning_rate: float = Field(default=4e-4, gt=0, le=1)
     encoder_rate_scale: float = Field(default=0.25, gt=0, le=1)
+    decoder_rate_scale: float = Field(default=1.0, gt=0, le=1)
     stem_rate_scale: float = Field(default=0.05, gt=0, le=1)
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_steps: int = Field(default=60, ge=0)
@@ -189,8 +209,8 @@ class TrainConfig(FrozenConfig):
         start_from: Checkpoint folder that gives weights and vocabulary; without it the run starts
             from the released weights.
         mix_with: Another checkpoint of the same vocabulary; the run starts from the mean of both.
-        teacher: Checkpoint whose full depth the distillation recipe imitates; None takes the model
-            that the run starts with.
+        teacher: Checkpoint whose full depth is imitated (distil, text_embedding and
+            premise_guidance recipes); None takes the model that a distil run starts with.
         mix_weight: Its weight in that mean (arXiv 2109.01903: what a stage forgot comes back).
         num_trainable_stem_blocks: Last blocks of the stem that learn too; 0 freezes all of it.
     """

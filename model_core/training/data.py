@@ -122,6 +122,7 @@ class TrainBatch:
         caption_texts: ``(B*C, T+1)`` the captions as a text side; padded.
         pair_photos: ``(P,)`` which photo each entailment pair is about.
         pair_texts: ``(P, Tt)`` text side of each pair; padded.
+        pair_hypotheses: ``(P, Th)`` the same without a premise.
         pair_labels: ``(P,)`` index of the label.
     """
 
@@ -133,6 +134,7 @@ class TrainBatch:
     caption_texts: Tensor
     pair_photos: Tensor
     pair_texts: Tensor
+    pair_hypotheses: Tensor
     pair_labels: Tensor
 
 
@@ -165,11 +167,11 @@ class TrainData:
             for item in examples
         ]
         self._labels = list(model_config.allowed_outputs("entailment"))
-        self._pairs: list[list[EntailmentExample]] = [[] for _ in examples]
+        self.pairs: list[list[EntailmentExample]] = [[] for _ in examples]
         position = {item.image: number for number, item in enumerate(examples)}
         for pair in read_entailment(config.folder, "train") if self._labels else ():
             if pair.image in position:  # some are about photos without captions in this split
-                self._pairs[position[pair.image]].append(pair)
+                self.pairs[position[pair.image]].append(pair)
         instruction = model_config.tasks["caption"].instruction
         self._instruction = text_side(tokenizer, instruction, None, self._max_text_tokens)
 
@@ -195,11 +197,12 @@ class TrainData:
                 [[self._tokenizer.start_id, *row] for row in captions], self._tokenizer.pad_id
             ),
             pair_photos=torch.tensor([number for number, _ in pairs], dtype=torch.long),
-            pair_texts=pad_rows(
+            pair_texts=self._pad_texts(
                 [self._pair_text(photos[number], pair, rng) for number, pair in pairs]
-                or [[self._tokenizer.pad_id]],
-                self._tokenizer.pad_id,
-            )[: len(pairs)],
+            ),
+            pair_hypotheses=self._pad_texts(
+                [self.pair_side(pair.hypothesis, None) for _, pair in pairs]
+            ),
             pair_labels=torch.tensor(
                 [self._labels.index(pair.label) for _, pair in pairs], dtype=torch.long
             ),
@@ -223,7 +226,7 @@ class TrainData:
         self, photos: Sequence[int], rng: np.random.Generator
     ) -> list[tuple[int, EntailmentExample]]:
         found = [
-            (number, pair) for number, photo in enumerate(photos) for pair in self._pairs[photo]
+            (number, pair) for number, photo in enumerate(photos) for pair in self.pairs[photo]
         ]
         order = rng.permutation(len(found))[: self._config.pairs_per_batch]
         return [found[int(place)] for place in order]
@@ -235,9 +238,20 @@ class TrainData:
         if rng.random() < self._config.premise_fraction:
             premise = pair.premise
             if premise is None and self._config.has_caption_premises:
-                captions = self.references[photo]
-                premise = captions[int(rng.integers(len(captions)))]
-        return text_side(self._tokenizer, pair.hypothesis, premise, self._max_text_tokens)
+                premise = self.draw_reference(photo, rng)
+        return self.pair_side(pair.hypothesis, premise)
+
+    def draw_reference(self, photo: int, rng: np.random.Generator) -> str:
+        """One of people's captions of a photo, as it was written."""
+        captions = self.references[photo]
+        return captions[int(rng.integers(len(captions)))]
+
+    def pair_side(self, hypothesis: str, premise: str | None) -> list[int]:
+        """Ids of the text side of a pair."""
+        return text_side(self._tokenizer, hypothesis, premise, self._max_text_tokens)
+
+    def _pad_texts(self, rows: list[list[int]]) -> Tensor:
+        return pad_rows(rows or [[self.pad_id]], self.pad_id)[: len(rows)]
 
 
 def photos_of_step(seed: int, step: int, size: int, count: int) -> list[int]:

@@ -44,12 +44,15 @@ class JointRecipe:
         parts = dict(captions.parts)
         total = captions.total
         if len(batch.pair_labels):
-            parts["entailment"] = self._entailment_loss(batch, image, depths)
-            total = total + self._config.entailment_weight * parts["entailment"]
+            pairs = self._pair_losses(batch, image, depths, rng)
+            parts |= pairs.parts
+            total = total + pairs.total
         if self._text_pairs is not None:
             drawn = self._text_pairs.draw(rng)
             parts["text_entailment"] = self._text_loss(drawn, depths, device)
-            total = total + self._config.entailment_weight * parts["text_entailment"]
+            weight = self._config.text_entailment_weight
+            weight = self._config.entailment_weight if weight is None else weight
+            total = total + weight * parts["text_entailment"]
         if self._model.poolers is not None and self._config.contrastive_weight:
             # One caption of each photo: the others cost as much and bring no new negatives.
             one_each = batch.caption_texts[:: len(batch.caption_texts) // len(image)]
@@ -74,9 +77,17 @@ class JointRecipe:
     def _caption_memory(self, batch: TrainBatch, image: Tensor, depths: Depths) -> Memory:
         return self._forcing.caption_memory(image, batch, depths.text)
 
-    def _entailment_loss(self, batch: TrainBatch, image: Tensor, depths: Depths) -> Tensor:
+    def _pair_losses(
+        self,
+        batch: TrainBatch,
+        image: Tensor,
+        depths: Depths,
+        rng: np.random.Generator,  # noqa: ARG002
+    ) -> StepLosses:
+        """What pairs about the photos add to the step."""
         memory = self._forcing.pair_memory(image, batch, self._data.pad_id, depths.text)
-        return self._forcing.label_loss(batch.pair_labels, memory, depths.decoder)
+        loss = self._forcing.label_loss(batch.pair_labels, memory, depths.decoder)
+        return StepLosses(self._config.entailment_weight * loss, {"entailment": loss})
 
     def _text_loss(self, pairs: DrawnPairs, depths: Depths, device: torch.device) -> Tensor:
         memory = self._forcing.text_memory(pairs.texts.to(device), self._data.pad_id, depths.text)

@@ -46,9 +46,13 @@ def clip_gradients(optimizer: torch.optim.Optimizer, max_norm: float) -> Tensor:
 
 def _rate_scale(name: str, config: OptimConfig) -> float:
     """Factor on the learning rate of a parameter: what starts pre-trained moves less."""
-    if name.startswith("stem."):
-        return config.stem_rate_scale
-    return config.encoder_rate_scale if name.startswith("encoder.layers.") else 1.0
+    scales = {
+        "stem.": config.stem_rate_scale,
+        "encoder.layers.": config.encoder_rate_scale,
+        "decoder.": config.decoder_rate_scale,
+        "exit_head.": config.decoder_rate_scale,
+    }
+    return next((scale for prefix, scale in scales.items() if name.startswith(prefix)), 1.0)
 
 
 def learning_rate(config: OptimConfig, step: int, num_steps: int) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from model_core.architectures import build_model
-from model_core.checkpoint import load_checkpoint
+from model_core.checkpoint import LoadedCheckpoint, load_checkpoint
 from model_core.coca import CocaModel
 from model_core.config import Architecture, ModelConfig, load_config
 from model_core.convert import (
@@ -22,6 +22,7 @@ from model_core.convert import (
     load_stem_weights,
     load_text_weights,
     load_unified_weights,
+    restart_text_embedding,
 )
 from model_core.errors import ConfigError
 from model_core.model import UnifiedModel
@@ -42,14 +43,18 @@ from model_core.training.jei_dnn import JeiDnnRecipe
 from model_core.training.joint import JointRecipe
 from model_core.training.lgvit import LgvitRecipe
 from model_core.training.palbert import PalbertRecipe
+from model_core.training.premise_guidance import BorrowedPairs, PremiseGuidanceRecipe
 from model_core.training.recipe import Recipe
 from model_core.training.teacher_forcing import TeacherForcing, image_tokens
 from model_core.training.text import TextRecipe
 from model_core.training.text_data import TextData, TextPairs, read_pairs, read_sentences
+from model_core.training.text_embedding import TextEmbeddingRecipe
 
 HEADS_RECIPES: dict[Objective, type[HeadsRecipe]] = {
     recipe.objective: recipe for recipe in (ClassifierRecipe, PalbertRecipe, JeiDnnRecipe)
 }
+TAUGHT = (Objective.DISTIL, Objective.TEXT_EMBEDDING, Objective.PREMISE_GUIDANCE)
+OPTIONAL_PARTS = ("embedding_size", "text_embedding_rank")  # a run may add them
 SAMPLED_PHOTOS = 500
 DEVIATION_FLOOR = 0.05  # a channel that is silent in the sample must not be blown up
 
@@ -78,7 +83,7 @@ def start_model(config: TrainConfig) -> Start:
         if not trains_heads(config):
             loaded.model.policy_heads.clear()  # they belong to the weights as they were
             loaded.model.tag_heads = None
-        model = _as_configured(loaded.model, model_config, config)
+        model = _as_configured(loaded, model_config, config)
         if config.mix_with is not None:
             mix_weights(model, load_checkpoint(config.mix_with).model, config.mix_weight)
         return Start(model, loaded.tokenizer)
@@ -102,27 +107,31 @@ def _check_objective(config: TrainConfig, model_config: ModelConfig) -> None:
 
 
 def _as_configured(
-    loaded: UnifiedModel, model_config: ModelConfig, config: TrainConfig
+    loaded: LoadedCheckpoint, model_config: ModelConfig, config: TrainConfig
 ) -> UnifiedModel:
-    """The loaded model, with new poolers where the configuration asks for them first.
+    """The loaded model, with what the configuration asks for first: poolers, or words of the text
+    side's own, which start as MiniLM's.
 
     A CoCa model may also start from a unified one (``convert.load_unified_weights``).
     """
-    if loaded.config == model_config:
-        return loaded
-    if model_config.architecture is not loaded.config.architecture:
-        model = build_model(model_config, loaded.word_embedding.num_embeddings)
-        load_unified_weights(model, loaded)
+    source = loaded.model
+    if source.config == model_config:
+        return source
+    model = build_model(model_config, source.word_embedding.num_embeddings)
+    if model_config.architecture is not source.config.architecture:
+        load_unified_weights(model, source)
         return model
-    without_poolers = model_config.model_copy(update={"embedding_size": 0})
-    if loaded.config != without_poolers:
+    new = [name for name in OPTIONAL_PARTS if not getattr(source.config, name)]
+    without = model_config.model_copy(update=dict.fromkeys(new, 0) | {"name": source.config.name})
+    if source.config != without:
         raise ConfigError(
             f"start_from: {config.start_from} holds a model of another configuration than "
             f"{config.model_path}"
         )
-    model = build_model(model_config, loaded.word_embedding.num_embeddings)
     fold_batch_norms(model.stem)
-    model.load_state_dict(loaded.state_dict(), strict=False)
+    model.load_state_dict(source.state_dict(), strict=False)
+    if model_config.text_embedding_rank and not source.config.text_embedding_rank:
+        restart_text_embedding(model, loaded.tokenizer.ids_in(load_source_tokenizer()))
     return model
 
 
@@ -149,10 +158,25 @@ def build_recipe(config: TrainConfig, model: UnifiedModel, tokenizer: WordPieceT
         pairs = TextPairs(config.data, config.data.text_folder, model.config, tokenizer)
     if config.objective is Objective.CIDER:
         return CiderRecipe(forcing, data, config.loss, tokenizer, pairs)
-    if config.objective is Objective.DISTIL:
-        teacher = _forcing(config, _teacher(config, model), tokenizer)
-        return DistilRecipe(forcing, teacher, data, config.loss, tokenizer, pairs)
+    if config.objective in TAUGHT:
+        return _taught_recipe(config, forcing, data, tokenizer, pairs)
     return JointRecipe(forcing, data, config.loss, pairs)
+
+
+def _taught_recipe(
+    config: TrainConfig,
+    forcing: TeacherForcing,
+    data: TrainData,
+    tokenizer: WordPieceTokenizer,
+    pairs: TextPairs | None,
+) -> Recipe:
+    teacher = _forcing(config, _teacher(config, forcing.model), tokenizer)
+    if config.objective is Objective.DISTIL:
+        return DistilRecipe(forcing, teacher, data, config.loss, tokenizer, pairs)
+    if config.objective is Objective.TEXT_EMBEDDING:
+        return TextEmbeddingRecipe(forcing, teacher, data, config.loss, pairs)
+    borrowed = BorrowedPairs(data, config.data)
+    return PremiseGuidanceRecipe(forcing, teacher, data, config.loss, borrowed, pairs)
 
 
 def _forcing(
@@ -170,6 +194,11 @@ def _forcing(
 def _teacher(config: TrainConfig, model: UnifiedModel) -> UnifiedModel:
     """The model whose full depth is imitated: another one, or this one as the run finds it."""
     if config.teacher is None:
+        if config.objective is not Objective.DISTIL:
+            raise ConfigError(
+                f"teacher: objective '{config.objective}' needs the checkpoint of one, whose text "
+                "side is as it was"
+            )
         return copy.deepcopy(model)
     return load_checkpoint(config.teacher).model.to(config.device)
 

@@ -95,9 +95,13 @@ class TeacherForcing:
 
     def pair_memory(self, image: Tensor, batch: TrainBatch, pad_id: int, depth: int) -> Memory:
         """The memory of a batch's entailment pairs beside ``(B, Ti, D)`` states of its photos."""
-        mask = batch.pair_texts != pad_id
-        text = self.encode_text(batch.pair_texts, mask, depth)
-        return self.memory(image.index_select(0, batch.pair_photos), text, mask)
+        photos = image.index_select(0, batch.pair_photos)
+        return self.joint_memory(photos, batch.pair_texts, pad_id, depth)
+
+    def joint_memory(self, image: Tensor, token_ids: Tensor, pad_id: int, depth: int) -> Memory:
+        """The memory of ``(B, Ti, D)`` image states and ``(B, Tt)`` padded ids beside them."""
+        mask = token_ids != pad_id
+        return self.memory(image, self.encode_text(token_ids, mask, depth), mask)
 
     def memory(self, image: Tensor, text: Tensor, text_mask: Tensor | None) -> Memory:
         """The joined memory of both modalities; ``text_mask`` is None when all is real."""
@@ -133,15 +137,19 @@ class TeacherForcing:
 
     def label_loss(self, labels: Tensor, memory: Memory, exits: tuple[int, ...]) -> Tensor:
         """``L_avg + L_N`` over ``exits`` of the cross entropy of ``(B,)`` label numbers."""
-        starts = torch.full((len(labels), 1), self._start_id, device=labels.device)
+        every = self.label_logits(memory, exits)
+        return deep_supervision([caption_loss(logits, labels, 0.0) for logits in every])
+
+    def label_logits(self, memory: Memory, exits: tuple[int, ...]) -> list[Tensor]:
+        """``(B, L)`` logits of the labels at each of ``exits``."""
+        states = memory.states
+        starts = torch.full((len(states), 1), self._start_id, device=states.device)
         packing = Packing(torch.ones_like(starts, dtype=torch.bool))
-        candidates = self._label_ids.to(labels.device)
-        return deep_supervision(
-            [
-                caption_loss(self.model.exit_logits(features, candidates), labels, 0.0)
-                for features in self.exit_features(starts, packing, memory, exits)
-            ]
-        )
+        candidates = self._label_ids.to(states.device)
+        return [
+            self.model.exit_logits(features, candidates)
+            for features in self.exit_features(starts, packing, memory, exits)
+        ]
 
     def signals(
         self, inputs: Tensor, packing: Packing, memory: Memory, max_steps: int
