@@ -118,7 +118,8 @@ def task_metrics(
     if config.metric == "caption":
         return caption_metrics(texts, [example.references for example in examples])
     expected = [example.references[0] for example in examples]
-    return label_metrics(texts, expected, list(config.allowed_outputs))
+    has_premise = [example.premise is not None for example in examples]
+    return label_metrics(texts, expected, list(config.allowed_outputs), has_premise)
 
 
 def saving(answers: Sequence[Answer]) -> Saving:

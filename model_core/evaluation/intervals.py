@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from model_core.config import TaskConfig
 from model_core.evaluation.metrics import (
+    GIVEN_PREMISE,
     caption_lengths,
     example_scores,
     rouge_scores,
@@ -95,7 +96,10 @@ def estimate_of_draws(given: Draws, full: Draws) -> MetricEstimate:
 
 
 def metric_statistics(
-    config: TaskConfig, texts: Sequence[str], references: Sequence[Sequence[str]]
+    config: TaskConfig,
+    texts: Sequence[str],
+    references: Sequence[Sequence[str]],
+    has_premise: Sequence[bool] = (),
 ) -> Mapping[str, MetricStatistics]:
     """Metrics of a task by name, as ``evaluate`` reports them.
 
@@ -103,7 +107,8 @@ def metric_statistics(
     """
     if config.metric == "caption":
         return _of_captions(texts, references)
-    return _of_labels(texts, [group[0] for group in references], list(config.allowed_outputs))
+    expected = [group[0] for group in references]
+    return _of_labels(texts, expected, list(config.allowed_outputs), has_premise)
 
 
 def _of_captions(
@@ -122,15 +127,25 @@ def _of_captions(
 
 
 def _of_labels(
-    predicted: Sequence[str], expected: Sequence[str], labels: Sequence[str]
+    predicted: Sequence[str],
+    expected: Sequence[str],
+    labels: Sequence[str],
+    has_premise: Sequence[bool],
 ) -> dict[str, MetricStatistics]:
     hits = np.array([given == wanted for given, wanted in zip(predicted, expected, strict=True)])
     metrics = {"accuracy": _mean(hits.astype(np.float64))}
     for label in labels:
         of_label = np.array([wanted == label for wanted in expected])
-        columns = np.stack([hits & of_label, of_label], axis=1).astype(np.float64)
-        metrics[f"recall_{label}"] = MetricStatistics(columns, _ratio)
+        metrics[f"recall_{label}"] = _share(hits, of_label)
+    if any(has_premise):
+        metrics[GIVEN_PREMISE] = _share(hits, np.array(has_premise))
     return metrics
+
+
+def _share(hits: np.ndarray, counted: np.ndarray) -> MetricStatistics:
+    """Of the examples that count, the share that is hit."""
+    columns = np.stack([hits & counted, counted], axis=1).astype(np.float64)
+    return MetricStatistics(columns, _ratio)
 
 
 def _mean(scores: np.ndarray) -> MetricStatistics:

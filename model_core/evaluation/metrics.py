@@ -15,6 +15,7 @@ from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 
 HEADLINE_METRICS: Mapping[str, str] = {"caption": "cider", "accuracy": "accuracy"}
+GIVEN_PREMISE = "accuracy_given_premise"
 _WORD = re.compile(r"[a-z0-9]+(?:['’-][a-z0-9]+)*")
 
 
@@ -115,9 +116,15 @@ def _numbered(
 
 
 def label_metrics(
-    predicted: Sequence[str], expected: Sequence[str], labels: Sequence[str]
+    predicted: Sequence[str],
+    expected: Sequence[str],
+    labels: Sequence[str],
+    has_premise: Sequence[bool] = (),
 ) -> dict[str, float]:
     """``accuracy`` and ``recall_<label>`` of every label (0 for a label that never occurs).
+
+    ``has_premise`` says which examples were shown a premise: those that were make
+    ``accuracy_given_premise``, which is absent when none was.
 
     Raises:
         ValueError: The lengths differ, or there is nothing to score.
@@ -129,6 +136,9 @@ def label_metrics(
     for label in labels:
         of_label = [hit for hit, wanted in zip(hits, expected, strict=True) if wanted == label]
         metrics[f"recall_{label}"] = sum(of_label) / len(of_label) if of_label else 0.0
+    if any(has_premise):
+        premised = [hit for hit, is_one in zip(hits, has_premise, strict=True) if is_one]
+        metrics[GIVEN_PREMISE] = sum(premised) / len(premised)
     return metrics
 
 

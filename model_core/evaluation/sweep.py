@@ -148,6 +148,7 @@ class Sweep:
             workload.predictor.info.tasks[workload.task],
             [answer.text for answer in answers],
             [example.references for example in workload.examples],
+            [example.premise is not None for example in workload.examples],
         )
 
     def _estimates(

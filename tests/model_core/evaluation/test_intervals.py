@@ -62,6 +62,11 @@ def test_labels_equal_the_plain_metrics() -> None:
     values = {name: statistics.value() for name, statistics in found.items()}
     assert values == pytest.approx(label_metrics(predicted, expected, list(LABELS)))
     assert values["recall_contradiction"] == 0.0
+    shown = [True, False, True, False]
+    found = metric_statistics(ENTAILMENT, predicted, [(label,) for label in expected], shown)
+    assert found["accuracy_given_premise"].value() == 1.0
+    values = {name: statistics.value() for name, statistics in found.items()}
+    assert values == pytest.approx(label_metrics(predicted, expected, list(LABELS), shown))
 
 
 def statistics_of(*scores: float) -> MetricStatistics:

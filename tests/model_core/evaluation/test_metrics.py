@@ -73,6 +73,14 @@ def test_accuracy_and_recall() -> None:
     assert scores == {"accuracy": 0.75, "recall_yes": pytest.approx(2 / 3), "recall_no": 1.0}
 
 
+def test_accuracy_of_those_that_were_shown_a_premise() -> None:
+    predicted, expected = ["yes", "no", "yes", "no"], ["yes", "yes", "yes", "no"]
+    scores = label_metrics(predicted, expected, ["yes", "no"], [True, True, False, False])
+    assert scores["accuracy_given_premise"] == 0.5
+    assert scores["accuracy"] == 0.75
+    assert "accuracy_given_premise" not in label_metrics(predicted, expected, [], [False] * 4)
+
+
 def test_saving_is_the_share_not_spent() -> None:
     assert relative_saving(3.0, 12.0) == 0.75
 
