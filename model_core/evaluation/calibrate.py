@@ -35,7 +35,7 @@ from model_core.evaluation.benchmark import Conditions, conditions
 from model_core.evaluation.choice import NUM_TIMED, Choice, choose, with_measured_times
 from model_core.evaluation.grids import ENCODER_KINDS, SEARCHED_DECODER_KINDS
 from model_core.evaluation.photo_split import check_parts
-from model_core.evaluation.search import Search, SearchSpace, has_decoder_kind
+from model_core.evaluation.search import Search, SearchSpace, group_by_kind
 from model_core.evaluation.time_model import TimeModel, measure_time_model
 from model_core.evaluation.trials import CostMeasure, Goal, Part, Trial
 from model_core.evaluation.workload import Workload
@@ -118,10 +118,7 @@ def calibrate(
     }
     finder = Search(_space(search, goal, kinds), parts["search"], goal.targets)
     searched = finder.run()
-    by_kind = [
-        [trial for trial in searched if has_decoder_kind(trial.exits, kind)]
-        for kind in finder.decoder_kinds
-    ]
+    by_kind = group_by_kind(searched)
     choices = [choose(parts["test"], by_kind, goal, number) for number in range(len(goal.targets))]
     return Calibration(
         task=test.task,

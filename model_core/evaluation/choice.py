@@ -48,7 +48,7 @@ def choose(part: Part, by_kind: Sequence[Sequence[Trial]], goal: Goal, target_in
 
     Args:
         part: The testing part.
-        by_kind: Searched trials by kind of decoder policy: a chain is made of each.
+        by_kind: Searched trials by kind of policy: a chain is made of each.
         goal: Targets and confidence.
         target_index: Which target.
     """

@@ -114,7 +114,7 @@ class Search:
 
     @property
     def decoder_kinds(self) -> list[str]:
-        """Kinds that a chain may be made for; full depth in the decoder if it is the only one."""
+        """Kinds that combinations are foretold for; full depth in the decoder if it is all."""
         return [kind for kind in self.space.decoder_kinds if kind != NEVER] or [NEVER]
 
     def _singles(self, site: ExitSite) -> list[SingleSite]:
@@ -172,6 +172,19 @@ def foretell(
 def has_decoder_kind(exits: ExitConfig, kind: str) -> bool:
     """True where the decoder has that kind of policy, or none."""
     return policy_kind(exits.decoder) in (kind, NEVER)
+
+
+def group_by_kind(trials: Sequence[Trial]) -> list[list[Trial]]:
+    """Trials by the kind of policy in the decoder, or else in the encoder.
+
+    No trial is in two groups: then an unlucky one ends the tests of its own kind alone.
+    """
+    groups: dict[tuple[bool, str], list[Trial]] = {}
+    for trial in trials:
+        kinds = [policy_kind(getattr(trial.exits, site)) for site in ("decoder", "image", "text")]
+        kind = next((kind for kind in kinds if kind != NEVER), NEVER)
+        groups.setdefault((kinds[0] != NEVER, kind), []).append(trial)
+    return list(groups.values())
 
 
 def foretold_evidence(full: np.ndarray, early: np.ndarray, targets: Sequence[float]) -> np.ndarray:

@@ -16,6 +16,7 @@ from model_core.evaluation.search import (
     cheapest_by_sureness,
     foretell,
     foretold_evidence,
+    group_by_kind,
 )
 from model_core.evaluation.trials import Part, Trial
 from model_core.policies import ConfidencePolicy, ExitSite, FixedDepthPolicy, SimilarityPolicy
@@ -97,6 +98,22 @@ def test_space_without_a_decoder_searches_the_encoder(part: InventedPart) -> Non
     space = SearchSpace(4, 4, False, True, decoder_kinds=[NEVER], encoder_kinds=["fixed_depth"])
     trials = make_search(part, space).run()
     assert [trial.exits for trial in trials] == [ExitConfig(image=FixedDepthPolicy(depth=3))]
+
+
+def test_no_trial_is_in_two_groups() -> None:
+    fixed, alike = FixedDepthPolicy(depth=2), SimilarityPolicy(threshold=0.9)
+    sure = ConfidencePolicy(threshold=0.5)
+    exits = [
+        ExitConfig(image=fixed),
+        ExitConfig(image=alike),
+        ExitConfig(text=fixed),
+        ExitConfig(decoder=fixed),
+        ExitConfig(image=alike, decoder=sure),
+        ExitConfig(image=fixed, decoder=sure),
+    ]
+    trials = [make_trial(str(number), 0.1, exits=item) for number, item in enumerate(exits)]
+    groups = [[trial.setting for trial in group] for group in group_by_kind(trials)]
+    assert groups == [["0", "2"], ["1"], ["3"], ["4", "5"]]
 
 
 def test_falling_thresholds_are_for_answers_of_several_steps() -> None:
