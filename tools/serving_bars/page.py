@@ -19,7 +19,7 @@ TITLES = {
     "cached": "The same request again and again, beside a deployment that only reads the body.",
     "hop": "Captions over HTTP without the cache, beside the same engine called in this process.",
     "presets": "The highest rate of captions whose p95 stays below the same bound. For captions the"
-    " preset `quality` of this checkpoint is full depth itself: none was found that is as good.",
+    " preset `quality` of the checkpoint then was full depth itself; the present one's is not.",
     "batching": "Continuous batching beside `@serve.batch`, which decodes one whole batch at a time"
     " (`tools/serving_bars/ray_batch.py`): same model, preset, photos, slots and threads.",
     "burst": "Half of what the service can do, twice that, then half again.",
