@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from model_core.config import ModelConfig
+from model_core.training.config import TrainConfig
 from model_core.training.loop import Trainer
 from model_core.training.premise_guidance import PremiseGuidanceRecipe, similar_photos
 from tests.model_core.training.heads_run import metrics
@@ -47,20 +49,30 @@ def test_borrowed_hypotheses_come_from_similar_photos(
     assert torch.equal(drawn.with_premise, again.with_premise)
 
 
+def losses_without_dropout(config: TrainConfig, premise_fraction: float) -> dict[str, Tensor]:
+    """At full depth, of the batch's own pairs."""
+    loss = config.loss.model_copy(update={"exits_per_step": 1, "shallow_memory_fraction": 0})
+    shown = {"premise_fraction": premise_fraction, "has_caption_premises": True}
+    data = config.data.model_copy(update={"borrowed_pairs_per_batch": 0, **shown})
+    trainer = Trainer(config.model_copy(update={"loss": loss, "data": data}))
+    trainer.model.eval()
+    return trainer._recipe.losses(0).parts
+
+
 def test_without_dropout_only_the_premise_is_left_to_learn(
     own_words_config: ModelConfig, own_words_checkpoint: Path, data_folder: Path, tmp_path: Path
 ) -> None:
     config = run_config(
         own_words_config, own_words_checkpoint, data_folder, tmp_path, "premise_guidance"
     )
-    loss = config.loss.model_copy(update={"exits_per_step": 1, "shallow_memory_fraction": 0})
-    data = config.data.model_copy(update={"borrowed_pairs_per_batch": 0, "premise_fraction": 0})
-    trainer = Trainer(config.model_copy(update={"loss": loss, "data": data}))
-    trainer.model.eval()
-    parts = trainer._recipe.losses(0).parts
     # Asked without premises both times, the model has nothing to tell itself.
-    torch.testing.assert_close(parts["guidance"], torch.tensor(0.0), atol=1e-5, rtol=0)
-    torch.testing.assert_close(parts["photo_alone"], parts["entailment"])
+    alike = losses_without_dropout(config, premise_fraction=0)
+    torch.testing.assert_close(alike["guidance"], torch.tensor(0.0), atol=1e-5, rtol=0)
+    torch.testing.assert_close(alike["photo_alone"], alike["entailment"])
+    # Every pair has a premise then, which only the guide and the first loss may see.
+    apart = losses_without_dropout(config, premise_fraction=1)
+    assert apart["guidance"] > 1e-3
+    torch.testing.assert_close(apart["photo_alone"], alike["photo_alone"])
 
 
 def test_guidance_brings_both_answers_together(
