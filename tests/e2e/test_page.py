@@ -53,12 +53,12 @@ def test_photo_gives_a_caption_and_its_exit_picture(page: Page, photo: Path) -> 
     ask(page, "caption", photo)
     headline = page.locator("#caption-answer .off-headline")
     expect(headline).not_to_be_empty(timeout=ANSWER_TIMEOUT_MS)
+    page.locator("#caption-score .js-plotly-plot .scatterlayer").wait_for()  # after the last word
     grid = page.locator("#caption-picture table.off-grid")
     words = grid.locator("thead button").count()
     layers = grid.locator("tbody tr").count()
     assert words >= 2
     assert grid.locator("td.off-cell").count() == words * layers
-    page.locator("#caption-score .js-plotly-plot .scatterlayer").wait_for()
     keep(page, "page-caption")
 
 

@@ -37,8 +37,8 @@ def test_pressed_point_shows_its_command(benchmarks: Benchmarks) -> None:
 @pytest.mark.parametrize(
     ("task", "sizes", "metric"),
     [
-        ("entailment", [1, 16], "accuracy"),
-        ("entailment-with-premise", [1, 16], "accuracy"),
+        ("entailment", [1, 4, 16, 32], "accuracy"),
+        ("entailment-with-premise", [], "accuracy"),
         ("tags", [1, 16], "map"),
     ],
 )

@@ -105,7 +105,7 @@ async def test_hits_full_depth_and_spelled_out_rules_are_not_audited(
     await until(lambda: num_audits(running, "fast") == 1)
     assert (await caption(running, 8, "fast"))["cache"] == "hit"
     await caption(running, 8, "full")
-    await caption(running, 8, "quality")  # full depth for captions
+    await caption(running, 8, "deed")  # full depth for captions
     rules = {"decoder": {"kind": "fixed_depth", "depth": 1}}
     await running.client.post("/v1/caption", json={"image": image, "policy": rules})
     await running.client.post("/v1/embed", json={"text": "a dog", "policy": "fast"})
