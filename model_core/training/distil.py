@@ -17,7 +17,7 @@ from model_core.tokenizer import WordPieceTokenizer
 from model_core.training.config import LossConfig
 from model_core.training.data import IGNORED_TARGET, TrainBatch, TrainData, sentence_rows
 from model_core.training.joint import JointRecipe
-from model_core.training.losses import deep_supervision, imitation_loss
+from model_core.training.losses import deep_supervision
 from model_core.training.recipe import StepLosses
 from model_core.training.sampling import write_captions
 from model_core.training.teacher_forcing import Depths, Memory, TeacherForcing
@@ -48,17 +48,10 @@ class DistilRecipe(JointRecipe):
             rows = self._write(memory)
             inputs, targets = sentence_rows(rows, self._tokenizer, image.device)
             packing = Packing(targets != IGNORED_TARGET)
-            last = (self._teacher.model.config.num_decoder_layers,)
-            (features,) = self._teacher.exit_features(inputs, packing, memory, last)
-            wanted = self._teacher.model.exit_logits(features).float()
+            wanted = self._teacher.full_depth_logits(inputs, packing, memory)
         own = self._caption_memory(batch, image, depths)
-        exits = self._forcing.exit_features(inputs, packing, own, depths.decoder)
-        losses = [imitation_loss(self._logits(features), wanted) for features in exits]
+        losses = self._forcing.imitation_losses(inputs, packing, own, depths.decoder, wanted)
         return StepLosses(deep_supervision(losses), {"imitation": losses[0], "caption": losses[-1]})
-
-    def _logits(self, features: Tensor) -> Tensor:
-        logits: Tensor = self._model.exit_logits(features).float()
-        return logits
 
     def _teacher_memory(self, batch: TrainBatch) -> Memory:
         layers = self._teacher.model.config.num_encoder_layers

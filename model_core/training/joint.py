@@ -84,7 +84,7 @@ class JointRecipe:
         depths: Depths,
         rng: np.random.Generator,  # noqa: ARG002
     ) -> StepLosses:
-        """What pairs about the photos add to the step."""
+        """What pairs about the photos add to the step; ``rng`` is for recipes that draw more."""
         memory = self._forcing.pair_memory(image, batch, self._data.pad_id, depths.text)
         loss = self._forcing.label_loss(batch.pair_labels, memory, depths.decoder)
         return StepLosses(self._config.entailment_weight * loss, {"entailment": loss})

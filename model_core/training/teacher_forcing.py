@@ -15,7 +15,7 @@ from model_core.model import UnifiedModel
 from model_core.policies import ExitSignals
 from model_core.training.config import LossConfig
 from model_core.training.data import IGNORED_TARGET, TrainBatch
-from model_core.training.losses import caption_loss, deep_supervision
+from model_core.training.losses import caption_loss, deep_supervision, imitation_loss
 
 
 class Depths(NamedTuple):
@@ -134,6 +134,27 @@ class TeacherForcing:
                 for features in exit_features
             ]
         )
+
+    def full_depth_logits(self, inputs: Tensor, packing: Packing, memory: Memory) -> Tensor:
+        """``(N, V)`` float32 logits of the last exit for the packed ``(R, T)`` inputs."""
+        last = (self.model.config.num_decoder_layers,)
+        (features,) = self.exit_features(inputs, packing, memory, last)
+        logits: Tensor = self.model.exit_logits(features).float()
+        return logits
+
+    def imitation_losses(
+        self,
+        inputs: Tensor,
+        packing: Packing,
+        memory: Memory,
+        exits: tuple[int, ...],
+        wanted: Tensor,
+    ) -> list[Tensor]:
+        """How far each of ``exits`` is from ``(N, V)`` logits of a teacher."""
+        return [
+            imitation_loss(self.model.exit_logits(features).float(), wanted)
+            for features in self.exit_features(inputs, packing, memory, exits)
+        ]
 
     def label_loss(self, labels: Tensor, memory: Memory, exits: tuple[int, ...]) -> Tensor:
         """``L_avg + L_N`` over ``exits`` of the cross entropy of ``(B,)`` label numbers."""

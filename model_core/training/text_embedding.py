@@ -16,7 +16,7 @@ from model_core.model import UnifiedModel
 from model_core.training.config import LossConfig
 from model_core.training.data import IGNORED_TARGET, TrainBatch, TrainData
 from model_core.training.joint import JointRecipe
-from model_core.training.losses import deep_supervision, imitation_loss
+from model_core.training.losses import deep_supervision
 from model_core.training.recipe import StepLosses
 from model_core.training.teacher_forcing import Depths, TeacherForcing
 from model_core.training.text_data import TextPairs
@@ -51,12 +51,11 @@ class TextEmbeddingRecipe(JointRecipe):
             states = teacher.encode_image(batch.features, depths.image)
             full = teacher.model.encoder.run_layers(states, None, depths.image, layers)
             memory = teacher.caption_memory(full, batch, layers)
-            last = (teacher.model.config.num_decoder_layers,)
-            (features,) = teacher.exit_features(batch.caption_inputs, packing, memory, last)
-            wanted = teacher.model.exit_logits(features).float()
+            wanted = teacher.full_depth_logits(batch.caption_inputs, packing, memory)
         own = self._caption_memory(batch, image, depths)
-        exits = self._forcing.exit_features(batch.caption_inputs, packing, own, depths.decoder)
-        losses = [imitation_loss(self._model.exit_logits(row).float(), wanted) for row in exits]
+        losses = self._forcing.imitation_losses(
+            batch.caption_inputs, packing, own, depths.decoder, wanted
+        )
         distance = functional.mse_loss(image.float(), states.float()) / states.float().var()
         total = self._config.imitation_weight * deep_supervision(losses)
         return StepLosses(

@@ -79,3 +79,11 @@ def test_full_is_the_first_preset_and_runs_every_layer() -> None:
     assert preset_names()[0] == "full"
     full = load_config(CONFIG_ROOT / "policy" / "full.yaml", PresetConfig)
     assert full == PresetConfig(description=full.description)
+
+
+def test_tied_model_differs_from_the_shipped_one_in_its_words_alone() -> None:
+    shipped, tied = (
+        load_config(CONFIG_ROOT / "model" / f"{name}.yaml", ModelConfig)
+        for name in ("offramp-s", "offramp-s-tied")
+    )
+    assert tied == shipped.model_copy(update={"name": "offramp-s-tied", "text_embedding_rank": 0})
