@@ -58,21 +58,12 @@ def make_chains(by_kind: Sequence[Sequence[Trial]], target_index: int) -> list[l
     """One chain per kind of policy, the kinds whose chains reach furthest first.
 
     Args:
-        by_kind: Searched trials of each kind.
+        by_kind: Searched trials of each kind; none is of two.
         target_index: Which target the chains are for.
     """
     chains = [spread(safe_to_cheap(trials, target_index), MAX_IN_CHAIN) for trials in by_kind]
     chains = [chain for chain in chains if chain]
-    chains.sort(key=lambda chain: -chain[-1].cost_saved)
-    unlike: list[list[Trial]] = []
-    for chain in chains:
-        if all(_names(chain) != _names(other) for other in unlike):
-            unlike.append(chain)
-    return unlike[:MAX_CHAINS]
-
-
-def _names(chain: Sequence[Trial]) -> list[str]:
-    return [trial.setting for trial in chain]
+    return sorted(chains, key=lambda chain: -chain[-1].cost_saved)[:MAX_CHAINS]
 
 
 def run_chains(

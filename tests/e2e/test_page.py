@@ -44,6 +44,12 @@ def ask(page: Page, task: str, photo: Path) -> None:
     page.locator(f"#{task}-run").click()
 
 
+def wait_for_plot(page: Page) -> None:
+    """It is drawn after the last word, and moves what stands below it."""
+    drawn = page.locator("#caption-score .js-plotly-plot .scatterlayer")
+    drawn.wait_for(timeout=ANSWER_TIMEOUT_MS)
+
+
 def keep(page: Page, name: str) -> None:
     ARTIFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=True)
@@ -53,7 +59,7 @@ def test_photo_gives_a_caption_and_its_exit_picture(page: Page, photo: Path) -> 
     ask(page, "caption", photo)
     headline = page.locator("#caption-answer .off-headline")
     expect(headline).not_to_be_empty(timeout=ANSWER_TIMEOUT_MS)
-    page.locator("#caption-score .js-plotly-plot .scatterlayer").wait_for()  # after the last word
+    wait_for_plot(page)
     grid = page.locator("#caption-picture table.off-grid")
     words = grid.locator("thead button").count()
     layers = grid.locator("tbody tr").count()
@@ -72,8 +78,8 @@ def test_pressing_a_word_explains_why_it_stopped(page: Page, photo: Path) -> Non
 
 def test_saved_trace_opens_again(page: Page, photo: Path, tmp_path: Path) -> None:
     ask(page, "caption", photo)
+    wait_for_plot(page)
     link = page.locator("a.off-save:visible", has_text="trace")
-    link.wait_for(timeout=ANSWER_TIMEOUT_MS)
     with page.expect_download() as download:
         link.click()
     trace = tmp_path / "trace.json"

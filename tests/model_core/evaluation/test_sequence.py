@@ -38,20 +38,16 @@ def test_spread_keeps_the_last() -> None:
     assert spread([1, 2], 3) == [1, 2]
 
 
-def test_chains_that_reach_furthest_are_kept_and_none_twice(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_chains_that_reach_furthest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sequence, "MAX_CHAINS", 2)
-    shared = make_trial("shared", 0.1, 5.0)
     kinds = [
-        [shared, make_trial("near", 0.2)],
+        [make_trial("safe", 0.1, 5.0), make_trial("near", 0.2)],
         [],
-        [shared],
-        [shared, make_trial("far", 0.4)],
-        [shared, make_trial("far", 0.4)],
+        [make_trial("nearest", 0.1, 5.0)],
+        [make_trial("surest", 0.1, 5.0), make_trial("far", 0.4)],
     ]
     chains = make_chains(kinds, 0)
-    assert [names(chain) for chain in chains] == [["shared", "far"], ["shared", "near"]]
+    assert [names(chain) for chain in chains] == [["surest", "far"], ["safe", "near"]]
 
 
 def quantile(level: float) -> float:
