@@ -38,7 +38,7 @@ def test_pressed_point_shows_its_command(benchmarks: Benchmarks) -> None:
     ("task", "sizes", "metric"),
     [
         ("entailment", [1, 4, 16, 32], "accuracy"),
-        ("entailment-with-premise", [], "accuracy"),
+        ("entailment-with-premise", [1, 4, 16, 32], "accuracy"),
         ("tags", [1, 16], "map"),
     ],
 )
