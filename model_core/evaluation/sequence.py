@@ -58,7 +58,7 @@ def make_chains(by_kind: Sequence[Sequence[Trial]], target_index: int) -> list[l
     """One chain per kind of policy, the kinds whose chains reach furthest first.
 
     Args:
-        by_kind: Searched trials of each kind; none is of two.
+        by_kind: Searched trials of each kind; no trial is of two kinds.
         target_index: Which target the chains are for.
     """
     chains = [spread(safe_to_cheap(trials, target_index), MAX_IN_CHAIN) for trials in by_kind]

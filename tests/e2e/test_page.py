@@ -1,4 +1,7 @@
-"""The page in a real browser: a photo goes in, the answer and its exit picture come out."""
+"""The page in a real browser: a photo goes in, the answer and its exit picture come out.
+
+Playwright's ``expect`` is an assertion that waits until it holds, and fails when it never does.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,9 +47,9 @@ def ask(page: Page, task: str, photo: Path) -> None:
     page.locator(f"#{task}-run").click()
 
 
-def wait_for_plot(page: Page) -> None:
+def wait_for_plot(page: Page, task: str) -> None:
     """It is drawn after the last word, and moves what stands below it."""
-    drawn = page.locator("#caption-score .js-plotly-plot .scatterlayer")
+    drawn = page.locator(f"#{task}-score .js-plotly-plot .scatterlayer")
     drawn.wait_for(timeout=ANSWER_TIMEOUT_MS)
 
 
@@ -59,7 +62,7 @@ def test_photo_gives_a_caption_and_its_exit_picture(page: Page, photo: Path) -> 
     ask(page, "caption", photo)
     headline = page.locator("#caption-answer .off-headline")
     expect(headline).not_to_be_empty(timeout=ANSWER_TIMEOUT_MS)
-    wait_for_plot(page)
+    wait_for_plot(page, "caption")
     grid = page.locator("#caption-picture table.off-grid")
     words = grid.locator("thead button").count()
     layers = grid.locator("tbody tr").count()
@@ -78,7 +81,7 @@ def test_pressing_a_word_explains_why_it_stopped(page: Page, photo: Path) -> Non
 
 def test_saved_trace_opens_again(page: Page, photo: Path, tmp_path: Path) -> None:
     ask(page, "caption", photo)
-    wait_for_plot(page)
+    wait_for_plot(page, "caption")
     link = page.locator("a.off-save:visible", has_text="trace")
     with page.expect_download() as download:
         link.click()
@@ -119,7 +122,7 @@ def test_sentence_is_judged(page: Page, photo: Path) -> None:
     ask(page, "entailment", photo)
     headline = page.locator("#entailment-answer .off-headline")
     expect(headline).not_to_be_empty(timeout=ANSWER_TIMEOUT_MS)
-    page.locator("#entailment-score .js-plotly-plot .scatterlayer").wait_for()
+    wait_for_plot(page, "entailment")
     keep(page, "page-entailment")
 
 

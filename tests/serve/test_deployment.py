@@ -8,6 +8,7 @@ import pytest
 from model_core.errors import ConfigError
 from serve.deployment import OfframpReplica, bind_app
 from serve.settings import ServeSettings
+from tests.serve.asgi import wait_until
 from tests.serve.conftest import Running, Start
 
 
@@ -67,8 +68,7 @@ async def test_request_in_flight_keeps_the_exits_it_was_admitted_with(
     replica = replica_of(running)
     await replica.reconfigure({"presets": {"mine": decoder_at(2)}})
     asked = asyncio.create_task(ask(running, image, "mine"))
-    while not running.service.engine.num_running:
-        await asyncio.sleep(0.01)
+    await wait_until(lambda: bool(running.service.engine.num_running))
     await replica.reconfigure({"presets": {"mine": decoder_at(3)}})
     running.gate.open()
     assert (await asked)["policy"]["rules"]["decoder"]["depth"] == 2
@@ -129,11 +129,9 @@ async def test_draining_replica_ends_what_it_has_and_sends_others_away(
     running = await start(is_gated=True)
     replica = replica_of(running)
     asked = asyncio.create_task(ask(running, image, "full"))
-    while not running.service.drain.num_in_flight:
-        await asyncio.sleep(0.01)
+    await wait_until(lambda: bool(running.service.drain.num_in_flight))
     draining = asyncio.create_task(replica.reconfigure({"is_draining": True}))
-    while not running.service.drain.is_on:
-        await asyncio.sleep(0.01)
+    await wait_until(lambda: running.service.drain.is_on)
     refused = await running.client.post("/v1/caption", json={"image": image})
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert (await running.client.get("/readyz")).status_code == 503
@@ -149,8 +147,7 @@ async def test_draining_replica_ends_what_it_has_and_sends_others_away(
 async def test_drain_ends_when_its_time_is_over(start: Start, image: str) -> None:
     running = await start(is_gated=True, drain_timeout_s=0)
     asked = asyncio.create_task(ask(running, image, "full"))
-    while not running.service.drain.num_in_flight:
-        await asyncio.sleep(0.01)
+    await wait_until(lambda: bool(running.service.drain.num_in_flight))
     await replica_of(running).reconfigure({"is_draining": True})
     assert running.service.drain.num_in_flight == 1
     running.gate.open()

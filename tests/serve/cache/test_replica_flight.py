@@ -1,7 +1,7 @@
 """Two replicas on one real Valkey, and what becomes of them when it fails."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
@@ -10,6 +10,7 @@ from serve.cache.breaker import BreakerState
 from serve.cache.metrics import CacheEvent
 from serve.cache.replica_flight import ReplicaFlight, Shared
 from serve.cache.result_cache import CachedAnswer, ResultCache
+from tests.serve.asgi import wait_until
 from tests.serve.cache.test_result_cache import ANSWER
 from tools.fault_proxy import Fault, FaultProxy
 
@@ -52,11 +53,6 @@ async def begin(cache: ResultCache, lock_s: float = 5.0) -> tuple[Held, asyncio.
     task = asyncio.create_task(ReplicaFlight(cache, lock_s).run("key", held.compute))
     await held.has_begun.wait()
     return held, task
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.005)
 
 
 async def test_second_replica_gets_the_answer_of_the_first(caches: list[ResultCache]) -> None:
@@ -125,4 +121,4 @@ async def test_redis_that_dies_while_a_replica_waits_ends_its_wait(
     await asyncio.sleep(0.05)
     await proxy.set_fault(Fault.REFUSE)
     assert await second == Shared(OTHER, is_from_elsewhere=False)
-    await until(lambda: caches[1].breaker_state is BreakerState.OPEN)
+    await wait_until(lambda: caches[1].breaker_state is BreakerState.OPEN)

@@ -5,7 +5,6 @@ It answers a caption with the kind of the decoder's policy, and every entailment
 
 import asyncio
 import random
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from serve.questions import DecodedQuestion, EmbeddingQuestion, Photo
 from serve.schemas import ExitTrace
 from serve.steering.audit import Auditor, AuditSource, is_full_depth
 from serve.steering.audit_ledger import Audited, AuditLedger, AuditLimits
+from tests.serve.asgi import wait_until
 from tests.serve.conftest import Running, Start, encode_photo, to_base64
 from tests.serve.fakes import FakePredictor, FakeSlots, Gate, make_trace
 from tests.serve.test_deployment import replica_of
@@ -28,12 +28,6 @@ EARLY = ChosenPolicy("fast", ExitConfig(decoder=FixedDepthPolicy(depth=1)))
 QUESTION = DecodedQuestion(
     "caption", Photo(Image.new("RGB", (8, 6)), "digest"), None, None, max_new_tokens=8, num_beams=1
 )
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def caption(running: Running, width: int, policy: str) -> dict[str, Any]:
@@ -51,7 +45,7 @@ def num_audits(running: Running, preset: str, task: str = "caption") -> int:
 async def audit_until_distrusted(running: Running) -> None:
     for width in range(8, 12):
         assert (await caption(running, width, "fast"))["policy"]["name"] == "fast"
-        await until(lambda width=width: num_audits(running, "fast") == width - 7)
+        await wait_until(lambda width=width: num_audits(running, "fast") == width - 7)
 
 
 async def test_planted_preset_falls_back_and_everybody_is_told(start: Start) -> None:
@@ -87,8 +81,8 @@ async def test_audits_are_counted_by_what_they_found(start: Start, image: str) -
     await caption(running, 8, "fast")
     body = {"image": image, "hypothesis": "a dog", "policy": "fast"}
     await running.client.post("/v1/entailment", json=body)
-    await until(lambda: num_audits(running, "fast") == 1)
-    await until(lambda: num_audits(running, "fast", "entailment") == 1)
+    await wait_until(lambda: num_audits(running, "fast") == 1)
+    await wait_until(lambda: num_audits(running, "fast", "entailment") == 1)
     metrics = (await running.client.get("/metrics")).text
     assert 'offramp_audit_total{preset="fast",result="differed",task="caption"} 1.0' in metrics
     assert 'offramp_audit_total{preset="fast",result="agreed",task="entailment"} 1.0' in metrics
@@ -102,7 +96,7 @@ async def test_hits_full_depth_and_spelled_out_rules_are_not_audited(
 ) -> None:
     running = await start(audit_fraction=1.0)
     await caption(running, 8, "fast")
-    await until(lambda: num_audits(running, "fast") == 1)
+    await wait_until(lambda: num_audits(running, "fast") == 1)
     assert (await caption(running, 8, "fast"))["cache"] == "hit"
     await caption(running, 8, "full")
     await caption(running, 8, "deed")  # full depth for captions
@@ -159,9 +153,9 @@ async def test_fraction_of_the_answers_is_drawn() -> None:
     expected = sum(draws.random() < 0.25 for _ in range(40))
     for _ in range(40):
         bench.auditor.consider(QUESTION, EARLY, answered("8x6 never 8"))
-        await until(lambda: len(bench.results) == len(bench.predictor.requests))
+        await wait_until(lambda: len(bench.results) == len(bench.predictor.requests))
         await asyncio.sleep(0)
-    await until(lambda: len(bench.results) == expected)
+    await wait_until(lambda: len(bench.results) == expected)
     assert 0 < expected < 40
     assert set(bench.results) == {"agreed"}
     await bench.aclose()
@@ -171,7 +165,7 @@ async def test_audit_is_dropped_while_requests_wait() -> None:
     bench = Bench()
     for _ in range(2):
         bench.engine.submit(QUESTION.prepare(bench.predictor, ExitConfig()))
-    await until(lambda: bench.engine.num_waiting == 1)
+    await wait_until(lambda: bench.engine.num_waiting == 1)
     bench.auditor.consider(QUESTION, EARLY, answered("any"))
     assert bench.results == ["dropped"]
     await bench.aclose()
@@ -180,11 +174,11 @@ async def test_audit_is_dropped_while_requests_wait() -> None:
 async def test_audit_that_loses_its_slot_is_dropped() -> None:
     bench = Bench()
     bench.auditor.consider(QUESTION, EARLY, answered("any"))
-    await until(lambda: bench.engine.num_running == 1)
+    await wait_until(lambda: bench.engine.num_running == 1)
     wanted = bench.engine.submit(QUESTION.prepare(bench.predictor, ExitConfig()))
     bench.gate.open()
     assert (await asyncio.wrap_future(wanted)).text == "8x6 never 8"
-    await until(lambda: bench.results == ["dropped"])
+    await wait_until(lambda: bench.results == ["dropped"])
     await bench.aclose()
 
 
@@ -193,8 +187,9 @@ async def test_audit_on_which_the_model_fails_is_told_apart() -> None:
     bench.gate.open()
     bench.predictor.fails_at_step = True
     bench.auditor.consider(QUESTION, EARLY, answered("any"))
-    await until(lambda: bench.results == ["failed"])
+    await wait_until(lambda: bool(bench.results))
     await bench.aclose()
+    assert bench.results == ["failed"]
 
 
 async def test_too_many_audits_at_once_are_dropped() -> None:
